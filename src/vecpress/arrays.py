@@ -1,0 +1,87 @@
+"""Array types, and the row-wise operations that every stage shares."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from vecpress.errors import DataError, ShapeError
+
+Array = np.ndarray
+
+
+def normalize(embeddings: Float32[Array, "n d"]) -> Float32[Array, "n d"]:
+    """Scale each row to unit L2 norm; a zero row stays zero."""
+    norms = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float32))[:, None]
+    return embeddings / np.where(norms == 0, np.float32(1), norms)
+
+
+def truncate(embeddings: Float32[Array, "n d"], dim: int) -> Float32[Array, "n {dim}"]:
+    """Keep the first `dim` dimensions, renormalized (Kusupati et al. 2022, arXiv:2205.13147)."""
+    return normalize(np.ascontiguousarray(embeddings[:, :dim]))
+
+
+def as_embeddings(vectors: Array, *, name: str = "these vectors") -> Float32[Array, "n d"]:
+    """Bring vectors of any float type to the form every stage takes: float32, unit rows.
+
+    Args:
+        vectors: Shape (n, d), float or integer, any memory layout; not modified.
+        name: What to call them in an error.
+
+    Raises:
+        ShapeError: they are not a matrix of numbers.
+        DataError: a value is NaN or infinite.
+    """
+    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+        raise ShapeError(
+            f"{name} must be a matrix of numbers, one row per document, got "
+            f"{vectors.dtype} of shape {vectors.shape}"
+        )
+    rows = np.ascontiguousarray(vectors, dtype=np.float32)
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        raise DataError(
+            f"{name} must be finite, got NaN or infinity in {int((~finite).sum())} of "
+            f"{len(rows)} rows, the first is row {first}: remove or re-encode them"
+        )
+    peaks = np.abs(rows).max(axis=1, initial=0)
+    extreme = (peaks > 1e15) | ((peaks < 1e-15) & (peaks > 0))  # their squares leave float32
+    if extreme.any():
+        rows = np.where(extreme[:, None], rows / np.where(extreme, peaks, 1)[:, None], rows)
+    return normalize(rows)
+
+
+def blocks(n: int, size: int) -> Iterator[slice]:
+    """Cut `range(n)` into consecutive slices of at most `size`."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def pack(cells: UInt8[Array, "n d"], bits: int) -> UInt8[Array, "n code_bytes"]:
+    """Store `bits` bits per cell, dimension 0 in the lowest bits, rows padded to whole bytes.
+
+    This is the bit order of FAISS product codes, so packed rows can be scanned as they stand.
+    """
+    if bits == 8:
+        return np.ascontiguousarray(cells)
+    if 8 % bits == 0:
+        per_byte = 8 // bits
+        padded = np.zeros((len(cells), -(-cells.shape[1] // per_byte) * per_byte), np.uint8)
+        padded[:, : cells.shape[1]] = cells
+        packed = padded[:, ::per_byte].copy()
+        for i in range(1, per_byte):
+            packed |= padded[:, i::per_byte] << np.uint8(i * bits)
+        return packed
+    planes = (cells[:, :, None] >> np.arange(bits, dtype=np.uint8)) & np.uint8(1)
+    return np.packbits(planes.reshape(len(cells), -1), axis=1, bitorder="little")
+
+
+def unpack(codes: UInt8[Array, "n code_bytes"], bits: int, dim: int) -> UInt8[Array, "n {dim}"]:
+    """Invert `pack`."""
+    if 8 % bits == 0:
+        shifts = np.arange(0, 8, bits, dtype=np.uint8)
+        cells = (codes[:, :, None] >> shifts) & np.uint8(2**bits - 1)
+        return np.ascontiguousarray(cells.reshape(len(codes), -1)[:, :dim])
+    planes = np.unpackbits(codes, axis=1, count=bits * dim, bitorder="little")
+    weights = np.uint8(1) << np.arange(bits, dtype=np.uint8)
+    return (planes.reshape(len(codes), dim, bits) * weights).sum(axis=2, dtype=np.uint8)

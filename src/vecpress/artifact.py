@@ -1,0 +1,242 @@
+"""The one on-disk form: a folder of config.json, tensors.safetensors and README.md.
+
+config.json holds structure, tensors.safetensors numbers, README.md a card for people. Any frozen
+dataclass is stored as it stands: its arrays become tensors named after their place
+(`head.weights.0`), everything else becomes JSON. docs/format.md is the specification. Nothing
+here depends on the clock, so the same content gives the same bytes.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from vecpress import registry
+from vecpress.errors import ArtifactError
+
+FORMAT_VERSION = 1
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From each older version, a pure function of its config.json to that of the next."""
+
+Tensors = dict[str, np.ndarray]
+
+
+def save(
+    folder: str | Path, content: Mapping[str, Any], *, card: str = "", overwrite: bool = False
+) -> None:
+    """Write `content` to `folder`, whole or not at all.
+
+    Raises:
+        ArtifactError: the folder exists and `overwrite` is false, or cannot be written.
+    """
+    structure, tensors = _describe(content)
+    stored = safetensors.numpy.save(tensors)
+    config = {
+        "format_version": FORMAT_VERSION,
+        "content": structure,
+        "tensors": _shapes(tensors),
+        "tensors_sha256": hashlib.sha256(stored).hexdigest(),
+    }
+    with new_folder(folder, overwrite=overwrite) as draft:
+        (draft / "tensors.safetensors").write_bytes(stored)
+        write_config(draft / "config.json", config)
+        (draft / "README.md").write_text(card, encoding="utf-8")
+
+
+def load(folder: str | Path) -> dict[str, Any]:
+    """Read what `save` wrote, under this or an earlier format version.
+
+    Raises:
+        ArtifactError: it is not an artifact, is damaged, or is newer than this release.
+    """
+    folder = Path(folder)
+    config = read_config(folder / "config.json", known=FORMAT_VERSION)
+    for version in range(config["format_version"], FORMAT_VERSION):
+        config = MIGRATIONS[version](config)
+    try:
+        stored = (folder / "tensors.safetensors").read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{folder} has no readable tensors.safetensors: {error}") from error
+    if hashlib.sha256(stored).hexdigest() != config["tensors_sha256"]:
+        raise ArtifactError(
+            f"{folder} is damaged: tensors.safetensors ({len(stored)} bytes) is not what was "
+            "saved: copy it again, or fit it again"
+        )
+    try:
+        tensors = safetensors.numpy.load(stored)
+    except SafetensorError as error:
+        raise ArtifactError(f"{folder} is damaged: {error}") from error
+    missing, unknown = config["tensors"].keys() - tensors, tensors.keys() - config["tensors"]
+    if missing or unknown:
+        raise ArtifactError(
+            f"{folder} does not hold the tensors its config.json lists: missing "
+            f"{sorted(missing)}, unknown {sorted(unknown)}"
+        )
+    return {name: _restore(value, tensors) for name, value in config["content"].items()}
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """Digest everything that `save` would store of `content`, except how it is laid out."""
+    structure, tensors = _describe(content)
+    digest = hashlib.sha256(_canonical(structure))
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
+        digest.update(tensors[name].tobytes())
+    return digest.hexdigest()[:32]
+
+
+def write_config(path: Path, config: dict[str, Any]) -> None:
+    """Write JSON that knows its own digest."""
+    config = config | {"digest": hashlib.sha256(_canonical(config)).hexdigest()}
+    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_config(path: Path, *, known: int) -> dict[str, Any]:
+    """Read and check what `write_config` wrote.
+
+    Raises:
+        ArtifactError: it is absent, damaged, or of a format version above `known`.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        version, digest = config["format_version"], config.pop("digest")
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path.parent} is not a vecpress folder: no {path.name}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{path} is damaged or not ours: {error!r}") from error
+    if isinstance(version, int) and version > known:
+        raise ArtifactError(
+            f"{path.parent} has format version {version}; this release reads up to {known}: "
+            "upgrade vecpress, or save it again with an older release"
+        )
+    if hashlib.sha256(_canonical(config)).hexdigest() != digest:
+        raise ArtifactError(f"{path} is damaged: its digest does not match: copy or make it again")
+    return config
+
+
+@contextmanager
+def new_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a draft folder to fill; it takes its name only when the block ends without an error.
+
+    Raises:
+        ArtifactError: the folder exists and `overwrite` is false, or cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise ArtifactError(f"{folder} exists: choose another name, or ask to overwrite it")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise ArtifactError(f"cannot write {folder}: {error}") from error
+    try:
+        yield draft
+        draft.chmod(0o777 & ~_umask())
+        for path in [*draft.rglob("*"), draft]:
+            _sync(path)
+        if folder.exists():
+            _replace(folder, draft)
+        else:
+            draft.rename(folder)
+        _sync(folder.parent)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {folder}: {error}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _replace(old: Path, draft: Path) -> None:
+    """Put a draft in the place of a folder; the old one goes only once the new one stands."""
+    parked = Path(tempfile.mkdtemp(prefix=f".{old.name}.", dir=old.parent)) / "replaced"
+    old.rename(parked)
+    draft.rename(old)
+    shutil.rmtree(parked.parent, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    with suppress(PermissionError):  # Windows does not open folders
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _shapes(tensors: Tensors) -> dict[str, Any]:
+    return {name: {"dtype": str(t.dtype), "shape": list(t.shape)} for name, t in tensors.items()}
+
+
+def _describe(content: Mapping[str, Any]) -> tuple[dict[str, Any], Tensors]:
+    """Separate structure from numbers."""
+    tensors: Tensors = {}
+    return {name: _store(value, name, tensors) for name, value in content.items()}, tensors
+
+
+def _store(value: Any, place: str, tensors: Tensors) -> Any:
+    if isinstance(value, np.ndarray):
+        # safetensors 0.8 stores a strided array's raw memory: other numbers, and no error.
+        tensors[place] = np.ascontiguousarray(value)
+        return {"tensor": place}
+    if is_dataclass(value):
+        stored = {f.name: _store(getattr(value, f.name), f"{place}.{f.name}", tensors)
+                  for f in fields(value)}  # fmt: skip
+        return {"kind": registry.kind_of(registry.FITTED, value), "fields": stored}
+    if isinstance(value, Mapping):
+        return {"map": {k: _store(v, f"{place}.{k}", tensors) for k, v in value.items()}}
+    if isinstance(value, tuple | list):
+        return [_store(item, f"{place}.{i}", tensors) for i, item in enumerate(value)]
+    return value
+
+
+def _restore(value: Any, tensors: Tensors) -> Any:
+    if isinstance(value, list):
+        return tuple(_restore(item, tensors) for item in value)
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        return tensors[value["tensor"]]
+    if "map" in value:
+        return {key: _restore(item, tensors) for key, item in value["map"].items()}
+    cls = _trusted(value["kind"])
+    stored = {name: _restore(item, tensors) for name, item in value["fields"].items()}
+    required = {
+        f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING
+    }
+    if stored.keys() - {f.name for f in fields(cls)} or required - stored.keys():
+        raise ArtifactError(
+            f"a stored {value['kind']!r} has the fields {sorted(stored)}, this release knows "
+            f"{sorted(f.name for f in fields(cls))}: upgrade vecpress"
+        )
+    return cls(**stored)
+
+
+def _trusted(kind: str) -> type[Any]:
+    """Find a stored class; a file may not make us import code of its choice."""
+    if kind not in registry.FITTED and kind.partition(":")[0] not in sys.modules:
+        raise ArtifactError(
+            f"this artifact holds a {kind!r}, which is not ours: import {kind.partition(':')[0]} "
+            "first if you trust it"
+        )
+    return registry.load(registry.FITTED, kind)

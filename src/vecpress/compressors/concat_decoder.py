@@ -1,0 +1,151 @@
+"""Compressed Concatenation of Small Embedding Models (Ayad et al., CIKM 2025, arXiv:2510.04626).
+
+A one-layer decoder of the concatenation, trained so that every nested prefix of its output keeps
+the pairwise cosines of its input. The paper's own settings are only partly known; the defaults
+follow the authors' last public code.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vecpress.arrays import Array
+from vecpress.compressors.linear import Spectrum
+from vecpress.errors import ConfigError
+from vecpress.losses import similarity_matching
+from vecpress.stages import Head, Progress, TrainingSet, silent
+from vecpress.training import Schedule, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConcatDecoder:
+    """LayerNorm - Linear - BatchNorm - LeakyReLU(0.2), or the linear layer alone.
+
+    Attributes:
+        dim: Width of the output.
+        nested_dims: Prefixes the loss sees; None takes 32, 64, 128, ... up to and with `dim`.
+        form: "paper" as above, or "linear": no normalization, no activation.
+        init: "random" (Kaiming, the paper's) or "pca" (the leading uncentred eigenvectors).
+        epochs: Passes over the data, at most.
+        batch_size: Rows per step.
+        learning_rate: AdamW's.
+        weight_decay: AdamW's.
+        patience: Epochs without a better held-out loss after which to stop.
+        sample: Most embeddings trained on, drawn at random.
+    """
+
+    dim: int
+    nested_dims: tuple[int, ...] | None = None
+    form: Literal["paper", "linear"] = "paper"
+    init: Literal["random", "pca"] = "random"
+    epochs: int = 50
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    patience: int = 5
+    sample: int = 500_000
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ConfigError(f"dim must be at least 1, got {self.dim}")
+        for name, allowed in [("form", ("paper", "linear")), ("init", ("random", "pca"))]:
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+        stops = self.nested_dims or (self.dim,)
+        if min(stops) < 1 or max(stops) != self.dim:
+            raise ConfigError(
+                f"nested_dims must lie between 1 and dim, and end with dim={self.dim}, got {stops}"
+            )
+
+    def fit(self, training: TrainingSet, *, seed: int = 0, progress: Progress = silent) -> Head:
+        """Train on the documents; BatchNorm and LayerNorm's affine parts fold into the layer.
+
+        Raises:
+            ConfigError: there are fewer than 4 documents, or `init="pca"` and `dim` is too wide.
+        """
+        documents = _sample(training.documents, self.sample, seed)
+        module = self._start(documents, seed)
+        stops = self.nested_dims or _doubling(self.dim)
+        schedule = Schedule(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            patience=self.patience,
+        )
+        train(
+            module,
+            documents,
+            loss=lambda outputs, batch: similarity_matching(outputs, batch, stops),
+            schedule=schedule,
+            seed=seed,
+            progress=progress,
+        )
+        return module.head()
+
+    def _start(self, documents: Array, seed: int) -> "_Decoder":
+        module = _Decoder(documents.shape[1], self.dim, paper=self.form == "paper")
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            nn.init.kaiming_normal_(module.linear.weight, a=0.2, generator=generator)
+            nn.init.zeros_(module.linear.bias)
+            if self.init == "pca":
+                if self.dim > documents.shape[1]:
+                    raise ConfigError(
+                        f"init='pca' needs dim of at most {documents.shape[1]}, got {self.dim}"
+                    )
+                start = Spectrum.of(TrainingSet(documents=documents)).head(self.dim, gamma=0)
+                module.linear.weight.copy_(torch.from_numpy(start.weights[0]))
+        return module
+
+
+class _Decoder(nn.Module):
+    """The module while it learns."""
+
+    def __init__(self, in_dim: int, dim: int, *, paper: bool) -> None:
+        super().__init__()
+        self.before = nn.LayerNorm(in_dim) if paper else None
+        self.linear = nn.Linear(in_dim, dim)
+        self.after = nn.BatchNorm1d(dim) if paper else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x if self.before is None else self.before(x)
+        h = self.linear(h)
+        return h if self.after is None else nn.functional.leaky_relu(self.after(h), 0.2)
+
+    def head(self) -> Head:
+        """Fold everything affine into one layer."""
+        weight = self.linear.weight.detach().double()
+        bias = self.linear.bias.detach().double()
+        if self.before is not None and self.after is not None:
+            bias = bias + weight @ self.before.bias.detach().double()
+            weight = weight * self.before.weight.detach().double()
+            spread = (self.after.running_var.double() + self.after.eps).sqrt()
+            gain = self.after.weight.detach().double() / spread
+            bias = (bias - self.after.running_mean.double()) * gain
+            bias = bias + self.after.bias.detach().double()
+            weight = weight * gain[:, None]
+        paper = self.before is not None
+        return Head(
+            weights=(weight.float().numpy(),),
+            biases=(bias.float().numpy(),),
+            activation="leaky_relu" if paper else "identity",
+            activate_last=paper,
+            layer_norm=paper,
+        )
+
+
+def _doubling(dim: int) -> tuple[int, ...]:
+    stops = [2**power for power in range(5, 20) if 2**power < dim]
+    return (*stops, dim)
+
+
+def _sample(documents: Array, most: int, seed: int) -> Array:
+    """Draw rows without reading the others; all of them, unread, if they are few enough."""
+    if len(documents) <= most:
+        return documents
+    rows = np.sort(np.random.default_rng(seed).choice(len(documents), most, replace=False))
+    return np.ascontiguousarray(documents[rows], dtype=np.float32)

@@ -1,0 +1,249 @@
+"""Texts and judgements from files: BEIR folders, .jsonl(.gz), .csv, .parquet, .txt."""
+
+import csv
+import gzip
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vecpress import registry
+from vecpress.errors import DataError
+
+Qrels = dict[str, dict[str, int]]
+"""Judgements: query id -> document id -> relevance; what is not listed is not relevant."""
+
+_READABLE = "a BEIR folder, or a .jsonl, .jsonl.gz, .csv, .parquet or .txt file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Texts and their ids, in one order: documents or queries.
+
+    Attributes:
+        ids: Unique names.
+        texts: What is encoded; a document's title comes first.
+        name: Where they came from, for messages.
+    """
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    name: str = field(default="the corpus", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.ids:
+            raise DataError(f"{self.name} is empty: it must hold at least one text")
+        if len(set(self.ids)) != len(self.ids):
+            seen: set[str] = set()
+            twice = next(i for i in self.ids if i in seen or seen.add(i))
+            raise DataError(f"{self.name} uses the id {twice!r} twice: ids must be unique")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever an id or a text changes."""
+        digest = hashlib.sha256()
+        for pair in zip(self.ids, self.texts, strict=True):
+            digest.update(json.dumps(pair).encode())
+        return digest.hexdigest()[:32]
+
+    @classmethod
+    def from_records(
+        cls, records: Iterable[Mapping[str, Any]], *, name: str = "the corpus"
+    ) -> "Corpus":
+        """Take `_id` (or `id`), `title` and `text` from mappings, such as the rows of a HF dataset.
+
+        Records without an id are numbered from 0.
+
+        Raises:
+            DataError: a record has no text, or there are none.
+        """
+        ids, texts = [], []
+        for number, record in enumerate(records):
+            text = record.get("text")
+            if not isinstance(text, str):
+                raise DataError(
+                    f"record {number + 1} of {name} needs a string in the field 'text', got "
+                    f"{text!r} among the fields {sorted(record)}"
+                )
+            title = record.get("title") or ""
+            ids.append(str(record.get("_id", record.get("id", number))))
+            texts.append(f"{title} {text}".strip())
+        return cls(ids=tuple(ids), texts=tuple(texts), name=name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A corpus, queries, and judgements of which documents answer them."""
+
+    name: str
+    corpus: Corpus
+    queries: Corpus
+    qrels: Qrels
+
+    def own_documents(self) -> frozenset[str]:
+        """Find the queries that are documents of the corpus (ArguAna): same id and same text.
+
+        Such a query's own document is no answer to it and must not be ranked.
+        """
+        texts = dict(zip(self.corpus.ids, self.corpus.texts, strict=True))
+        pairs = zip(self.queries.ids, self.queries.texts, strict=True)
+        return frozenset(i for i, text in pairs if texts.get(i, "").endswith(text) and i in texts)
+
+
+def read_corpus(path: str | Path) -> Corpus:
+    """Read documents from a file, the corpus of a BEIR folder, or stdin (`-`).
+
+    Raises:
+        DataError: it is absent, empty, of another kind, or not what its name says.
+    """
+    if str(path) == "-":
+        return Corpus.from_records(_lines_or_json(sys.stdin), name="stdin")
+    path = Path(path)
+    if path.is_dir():
+        return read_corpus(_inside(path, "corpus"))
+    if not path.exists():
+        raise DataError(f"{path} does not exist: give {_READABLE}")
+    kind = path.name.removesuffix(".gz").rpartition(".")[2]
+    readers = {"jsonl": _json_lines, "csv": _csv_rows, "parquet": _parquet_rows, "txt": _text_lines}
+    if kind not in readers:
+        raise DataError(f"cannot read texts from {path}: give {_READABLE}")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty: it must hold at least one text")
+    try:
+        return Corpus.from_records(readers[kind](path), name=str(path))
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise DataError(f"{path} is not UTF-8 text ({error}): is it a binary file?") from error
+
+
+def read_benchmark(folder: str | Path, *, split: str = "test") -> Benchmark:
+    """Read a BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv.
+
+    Only queries judged in the split are kept.
+
+    Raises:
+        DataError: a part is missing or damaged, or a judged query is not among the queries.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a BEIR folder (corpus.jsonl, queries.jsonl, qrels/)")
+    qrels = read_qrels(folder, split=split)
+    queries = read_corpus(_inside(folder, "queries"))
+    unknown = qrels.keys() - set(queries.ids)
+    if unknown:
+        raise DataError(
+            f"{folder}/qrels judges {len(unknown)} queries that are not among its queries, "
+            f"such as {min(unknown)!r}"
+        )
+    kept = [(i, t) for i, t in zip(queries.ids, queries.texts, strict=True) if i in qrels]
+    ids, texts = zip(*kept, strict=True)
+    return Benchmark(
+        name=folder.resolve().name,
+        corpus=read_corpus(folder),
+        queries=Corpus(ids=ids, texts=texts, name=queries.name),
+        qrels=qrels,
+    )
+
+
+def read_qrels(folder: str | Path, *, split: str = "test") -> Qrels:
+    """Read the judgements of one split of a BEIR folder.
+
+    Raises:
+        DataError: there are none, or a line does not have query id, document id and score.
+    """
+    path = Path(folder) / "qrels" / f"{split}.tsv"
+    if not path.exists():
+        splits = sorted(p.stem for p in path.parent.glob("*.tsv"))
+        there = f"; there is {', '.join(splits)}" if splits else ""
+        raise DataError(f"{folder} has no judgements qrels/{split}.tsv{there}")
+    qrels: Qrels = {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines[1:], start=2):
+        parts = line.split("\t")
+        try:
+            query, document, score = parts[0], parts[1], int(float(parts[2]))
+        except (IndexError, ValueError) as error:
+            raise DataError(
+                f"line {number} of {path} must be: query id, tab, document id, tab, score; "
+                f"got {line!r}"
+            ) from error
+        qrels.setdefault(query, {})[document] = score
+    if not qrels:
+        raise DataError(f"{path} holds no judgements")
+    return qrels
+
+
+def write_benchmark(folder: Path, benchmark: Benchmark, *, split: str = "test") -> None:
+    """Write a BEIR folder into an existing, empty folder."""
+    for name, part in [("corpus", benchmark.corpus), ("queries", benchmark.queries)]:
+        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            for id_, text in zip(part.ids, part.texts, strict=True):
+                file.write(json.dumps({"_id": id_, "text": text}, ensure_ascii=False) + "\n")
+    (folder / "qrels").mkdir()
+    rows = [(q, d, s) for q, judged in benchmark.qrels.items() for d, s in judged.items()]
+    with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8") as file:
+        file.write("query-id\tcorpus-id\tscore\n")
+        file.writelines(f"{q}\t{d}\t{s}\n" for q, d, s in rows)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    for kind in (".jsonl", ".jsonl.gz", ".parquet"):
+        if (folder / f"{name}{kind}").exists():
+            return folder / f"{name}{kind}"
+    raise DataError(f"{folder} has no {name}.jsonl: a BEIR folder holds corpus, queries and qrels/")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            yield line.rstrip("\r\n")
+
+
+def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(_lines(path), start=1):
+        if line.strip():
+            yield _record(line, f"line {number} of {path}")
+
+
+def _record(line: str, where: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where} is not JSON ({error}), got {line[:60]!r}") from error
+    if not isinstance(record, dict):
+        raise DataError(f"{where} must be a JSON object with a field 'text', got {line[:60]!r}")
+    return record
+
+
+def _text_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    return ({"text": line} for line in _lines(path) if line.strip())
+
+
+def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    parquet = registry.require("pyarrow.parquet", extra="parquet")
+    arrow = registry.require("pyarrow", extra="parquet")
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from batch.to_pylist()
+    except arrow.ArrowInvalid as error:
+        raise DataError(f"{path} is not a Parquet file: {error}") from error
+
+
+def _lines_or_json(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if line.lstrip().startswith("{"):
+            yield _record(line, f"line {number} of stdin")
+        elif line.strip():
+            yield {"text": line.rstrip("\r\n")}

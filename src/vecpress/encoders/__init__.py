@@ -1,0 +1,1 @@
+"""Ways to turn texts into embeddings, one engine to a file."""

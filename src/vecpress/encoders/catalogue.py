@@ -1,0 +1,100 @@
+"""Small models by short name, with the prompts, pooling and length their authors intend."""
+
+from typing import Any
+
+from vecpress import registry
+from vecpress.encoders.combine import Concat
+from vecpress.errors import ConfigError
+from vecpress.stages import Encoder, FittedOnTexts
+
+_SEARCH = "Represent this sentence for searching relevant passages: "
+
+
+def _st(model: str, **options: Any) -> dict[str, Any]:
+    return {"kind": "sentence-transformer", "model": model, **options}
+
+
+def _e5(model: str) -> dict[str, Any]:
+    prompts = {"query_prompt": "query: ", "document_prompt": "passage: "}
+    return _st(model, **prompts, query_pooling="mean", document_pooling="mean", max_length=512)
+
+
+def _cls(model: str, query_prompt: str = "", max_length: int = 512) -> dict[str, Any]:
+    prompts = {"query_prompt": query_prompt, "document_prompt": ""}
+    return _st(model, **prompts, query_pooling="cls", document_pooling="cls", max_length=max_length)
+
+
+def _mean(model: str, max_length: int) -> dict[str, Any]:
+    prompts = {"query_prompt": "", "document_prompt": ""}
+    return _st(
+        model, **prompts, query_pooling="mean", document_pooling="mean", max_length=max_length
+    )
+
+
+def _static(model: str) -> dict[str, Any]:
+    return {"kind": "static", "model": model, "max_length": 512}  # model2vec's own limit
+
+
+CATALOGUE: dict[str, dict[str, Any]] = {
+    "minilm": _st("sentence-transformers/all-MiniLM-L6-v2", max_length=256),
+    "minilm-l12": _st("sentence-transformers/all-MiniLM-L12-v2", max_length=128),
+    "bge-small": _cls("BAAI/bge-small-en-v1.5", _SEARCH),
+    "gte-small": _mean("thenlper/gte-small", 512),
+    "e5-small": _e5("intfloat/e5-small-v2"),
+    "arctic-xs": _cls("Snowflake/snowflake-arctic-embed-xs", _SEARCH),
+    "arctic-s": _cls("Snowflake/snowflake-arctic-embed-s", _SEARCH),
+    "arctic-m": _cls("Snowflake/snowflake-arctic-embed-m", _SEARCH),
+    "arctic-m-v1.5": _cls("Snowflake/snowflake-arctic-embed-m-v1.5", _SEARCH),
+    "noinstruct-small": _st(
+        "avsolatorio/NoInstruct-small-Embedding-v0",
+        query_prompt="",
+        document_prompt="",
+        query_pooling="mean",  # queries and documents are pooled differently: model card
+        document_pooling="cls",
+        max_length=512,
+    ),
+    "gist-small": _cls("avsolatorio/GIST-small-Embedding-v0"),
+    "multilingual-e5-small": _e5("intfloat/multilingual-e5-small"),
+    "multilingual-minilm": _mean(
+        "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", 128
+    ),
+    "granite-multilingual": _cls("ibm-granite/granite-embedding-107m-multilingual"),
+    "wordllama": {"kind": "static", "model": "wordllama"},
+    "potion-base-8m": _static("minishlab/potion-base-8M"),
+    "potion-retrieval-32m": _static("minishlab/potion-retrieval-32M"),
+}
+_PREFIXES = {"st": "sentence-transformer", "onnx": "onnx", "static": "static"}
+
+
+def find(name: str) -> Encoder | FittedOnTexts:
+    """Make the encoder that a name stands for; nothing is loaded yet.
+
+    Args:
+        name: A key of `CATALOGUE`, or `st:ID_OR_FOLDER`, `onnx:FOLDER`, `static:ID_OR_FOLDER`,
+            `lexical:DIM`, or `module:Class` of your own.
+
+    Raises:
+        ConfigError: the name is not one of these.
+        MissingExtraError: its engine is not installed.
+    """
+    if name in CATALOGUE:
+        return registry.build(registry.ENCODERS, CATALOGUE[name])
+    prefix, _, rest = name.partition(":")
+    if prefix in _PREFIXES and rest:
+        return registry.build(registry.ENCODERS, {"kind": _PREFIXES[prefix], "model": rest})
+    if prefix == "lexical":
+        if rest and not rest.isdecimal():
+            raise ConfigError(f"write lexical:256 (a number of dimensions), got {name!r}")
+        options = {"dim": int(rest)} if rest else {}
+        return registry.build(registry.ENCODERS, {"kind": "lexical", **options})
+    if rest and prefix.replace(".", "").replace("_", "").isalnum():
+        return registry.build(registry.ENCODERS, {"kind": name})
+    raise ConfigError(
+        f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
+        "static:ID_OR_FOLDER, lexical:256"
+    )
+
+
+def combine(encoders: list[Encoder], weights: tuple[float, ...] | None) -> Encoder:
+    """Put encoders side by side; one alone stays as it is."""
+    return encoders[0] if len(encoders) == 1 else Concat(encoders=tuple(encoders), weights=weights)

@@ -1,0 +1,131 @@
+"""ONNX folders: a graph run by onnxruntime, a tokenizer.json, and no torch."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnxruntime
+from jaxtyping import Float32
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+from tokenizers import Tokenizer
+
+from vecpress.arrays import Array, normalize
+from vecpress.encoders.files import digest, locate
+from vecpress.errors import ModelError
+from vecpress.stages import Role
+
+_GRAPHS = ("model.onnx", "onnx/model.onnx", "model_quantized.onnx", "onnx/model_quantized.onnx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxEncoder:
+    """A folder with model.onnx (or onnx/model.onnx) and tokenizer.json.
+
+    An output called `sentence_embedding` is taken as it is; otherwise the token outputs are
+    pooled.
+
+    Attributes:
+        model: The folder.
+        query_prompt: Put before each query.
+        document_prompt: Put before each document.
+        pooling: How tokens become one vector; None reads 1_Pooling/config.json, else "mean".
+        max_length: Tokens kept of a text.
+        threads: Threads of the engine; 0 takes one per core.
+    """
+
+    model: str
+    query_prompt: str = ""
+    document_prompt: str = ""
+    pooling: Literal["cls", "mean"] | None = None
+    max_length: int = 256
+    threads: int = 0
+
+    @cached_property
+    def _folder(self) -> Path:
+        folder = Path(self.model).expanduser()
+        return folder if folder.is_dir() else locate(self.model)
+
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        graph = next((self._folder / g for g in _GRAPHS if (self._folder / g).is_file()), None)
+        if graph is None:
+            raise ModelError(f"{self._folder} has no model.onnx and no onnx/model.onnx")
+        options = onnxruntime.SessionOptions()
+        options.enable_cpu_mem_arena = False  # it grows with the longest batch and never shrinks
+        options.intra_op_num_threads = self.threads
+        try:
+            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except (ort_errors.InvalidProtobuf, ort_errors.Fail, ort_errors.InvalidGraph) as error:
+            raise ModelError(f"{graph} is not a graph that onnxruntime loads: {error}") from error
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        path = self._folder / "tokenizer.json"
+        if not path.is_file():
+            raise ModelError(f"{self._folder} has no tokenizer.json")
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.enable_truncation(self.max_length)
+        config = self._folder / "tokenizer_config.json"
+        token = json.loads(config.read_text()).get("pad_token") if config.is_file() else None
+        token = token if isinstance(token, str) else "[PAD]"
+        tokenizer.enable_padding(pad_token=token, pad_id=tokenizer.token_to_id(token) or 0)
+        return tokenizer
+
+    @cached_property
+    def _pooling(self) -> str:
+        if self.pooling is not None:
+            return self.pooling
+        path = self._folder / "1_Pooling" / "config.json"
+        config = json.loads(path.read_text()) if path.is_file() else {}
+        first = config.get("pooling_mode_cls_token") or config.get("pooling_mode") == "cls"
+        return "cls" if first else "mean"
+
+    @cached_property
+    def dim(self) -> int:
+        """Width of an embedding."""
+        return int(self.encode(["width"]).shape[1])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of the folder and of every option that shapes the vectors."""
+        options = [self.query_prompt, self.document_prompt, self._pooling, self.max_length]
+        parts = ["onnx", digest(self._folder), options]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+    def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
+        """Embed each text, in order; texts of like length share a batch."""
+        prompt = self.query_prompt if role == "query" else self.document_prompt
+        prompted = [prompt + text for text in texts]
+        order = sorted(range(len(prompted)), key=lambda i: len(prompted[i]))
+        rows: list[Array] = [np.empty(0)] * len(prompted)
+        for start in range(0, len(order), 16):
+            batch = order[start : start + 16]
+            for i, row in zip(batch, self._run([prompted[i] for i in batch]), strict=True):
+                rows[i] = row
+        if not rows:
+            return np.empty((0, self.dim), np.float32)
+        return normalize(np.ascontiguousarray(np.stack(rows), dtype=np.float32))
+
+    def _run(self, texts: list[str]) -> Float32[Array, "b d"]:
+        encodings = self._tokenizer.encode_batch(texts)
+        mask = np.array([e.attention_mask for e in encodings], np.int64)
+        given = {
+            "input_ids": np.array([e.ids for e in encodings], np.int64),
+            "attention_mask": mask,
+            "token_type_ids": np.array([e.type_ids for e in encodings], np.int64),
+        }
+        names = [output.name for output in self._session.get_outputs()]
+        wanted = "sentence_embedding" if "sentence_embedding" in names else names[0]
+        taken = {i.name: given[i.name] for i in self._session.get_inputs()}
+        (output,) = self._session.run([wanted], taken)
+        if output.ndim == 2:
+            return output
+        if self._pooling == "cls":
+            return output[:, 0]
+        weights = mask[:, :, None].astype(np.float32)
+        return (output * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1)

@@ -1,0 +1,96 @@
+"""Vectors that somebody else's model made: .npy (memory-mapped), .npz, .parquet."""
+
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vecpress import registry
+from vecpress.arrays import Array
+from vecpress.errors import DataError
+
+SUFFIXES = (".npy", ".npz", ".parquet")
+
+
+class Vectors(NamedTuple):
+    """Vectors as they lie on disk, and the names of their rows.
+
+    Attributes:
+        array: Shape (n, d), any float type, not yet normalized; a memory map for .npy.
+        ids: One per row.
+    """
+
+    array: Array
+    ids: tuple[str, ...]
+
+
+def open_vectors(path: str | Path) -> Vectors:
+    """Open a file of vectors; an .npy file stays on disk until its rows are read.
+
+    An .npz holds one matrix, or one called `embeddings`, and may hold `ids`. A .parquet has one
+    column of lists of numbers and may have a column `id` or `_id`. Otherwise rows are numbered.
+
+    Raises:
+        DataError: the file is absent, damaged, or holds no matrix of numbers.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path} does not exist: give vectors as .npy, .npz or .parquet")
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"cannot read vectors from {path}: give .npy, .npz or .parquet")
+    try:
+        array, ids = {".npy": _npy, ".npz": _npz, ".parquet": _parquet}[path.suffix](path)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} is not a readable {path.suffix} file: {error}") from error
+    if array.ndim != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
+        raise DataError(
+            f"{path} must hold a matrix of numbers, one row per document, got {array.dtype} of "
+            f"shape {array.shape}"
+        )
+    names = tuple(map(str, range(len(array)) if ids is None else ids))
+    if len(names) != len(array) or len(set(names)) != len(names):
+        raise DataError(
+            f"{path} must have one id of its own per row, got {len(set(names))} different ids "
+            f"for {len(array)} rows"
+        )
+    return Vectors(array, names)
+
+
+def _npy(path: Path) -> tuple[Array, None]:
+    return np.load(path, mmap_mode="r", allow_pickle=False), None
+
+
+def _npz(path: Path) -> tuple[Array, Any]:
+    with np.load(path, allow_pickle=False) as file:
+        others = [name for name in file.files if name != "ids"]
+        name = "embeddings" if "embeddings" in others else others[0] if len(others) == 1 else None
+        if name is None:
+            raise DataError(f"{path} must hold one matrix called 'embeddings', got {others}")
+        return file[name], file["ids"] if "ids" in file.files else None
+
+
+def _parquet(path: Path) -> tuple[Array, Any]:
+    parquet = registry.require("pyarrow.parquet", extra="parquet")
+    table = parquet.read_table(path)
+    lists = [field.name for field in table.schema if _is_list(field.type)]
+    if len(lists) != 1:
+        raise DataError(f"{path} must have one column of lists of numbers, got {lists or 'none'}")
+    column = table[lists[0]].combine_chunks()
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    if column.null_count or len(values) % len(column) or len(set(_lengths(column))) > 1:
+        raise DataError(f"the lists of {path} must all have the same length, without nulls")
+    name = next((n for n in ("_id", "id", "ids") if n in table.column_names), None)
+    return values.reshape(len(column), -1), table[name].to_pylist() if name else None
+
+
+def _is_list(kind: Any) -> bool:
+    types = registry.require("pyarrow.types", extra="parquet")
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+
+
+def _lengths(column: Any) -> list[int]:
+    compute = registry.require("pyarrow.compute", extra="parquet")
+    return compute.list_value_length(column).unique().to_pylist()

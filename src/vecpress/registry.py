@@ -1,0 +1,137 @@
+"""The index page: every method by name, where it lives, and the extra its imports need.
+
+A new method is one file and one line here; the contract tests find it. Outside this library no
+line is needed: `kind = "mypkg.sphere:Sphere"` works in a recipe.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from vecpress.errors import ConfigError, MissingExtraError
+
+
+class Entry(NamedTuple):
+    """Where a class lives, `module:Class`, and the extra that brings the packages it imports."""
+
+    target: str
+    extra: str = ""
+    needs: tuple[str, ...] = ()
+
+
+ENCODERS = {
+    "sentence-transformer": Entry(
+        "vecpress.encoders.sentence_transformer:SentenceTransformerEncoder",
+        "encode",
+        ("sentence_transformers", "torch"),
+    ),
+    "onnx": Entry("vecpress.encoders.onnx:OnnxEncoder", "onnx", ("onnxruntime", "tokenizers")),
+    "static": Entry("vecpress.encoders.static:StaticEncoder", "static", ("tokenizers",)),
+    "lexical": Entry("vecpress.encoders.lexical:Lexical", "lexical", ("sklearn",)),
+}
+COMPRESSORS = {
+    "truncation": Entry("vecpress.compressors.linear:Truncation"),
+    "random": Entry("vecpress.compressors.linear:RandomProjection"),
+    "pca": Entry("vecpress.compressors.linear:PCA"),
+    "power-pca": Entry("vecpress.compressors.linear:PowerPCA"),
+    "concat-decoder": Entry(
+        "vecpress.compressors.concat_decoder:ConcatDecoder", "train", ("torch",)
+    ),
+}
+QUANTIZERS = {
+    "percentile": Entry("vecpress.quantizers.scalar:Percentile"),
+    "int8": Entry("vecpress.quantizers.scalar:Int8"),
+    "binary": Entry("vecpress.quantizers.scalar:Binary"),
+}
+FITTED = {
+    "head": Entry("vecpress.stages:Head"),
+    "scalar-codec": Entry("vecpress.quantizers.scalar:ScalarCodec"),
+    "concat": Entry("vecpress.encoders.combine:Concat"),
+    "fitted-lexical": Entry("vecpress.encoders.lexical:LexicalEncoder", "lexical", ("sklearn",)),
+    "sentence-transformer": ENCODERS["sentence-transformer"],
+    "onnx": ENCODERS["onnx"],
+    "static": ENCODERS["static"],
+}
+"""What an artifact may hold."""
+
+
+def load(table: Mapping[str, Entry], name: str) -> type[Any]:
+    """Import the class called `name`; `module:Class` names one outside this library.
+
+    Raises:
+        ConfigError: the name is not in the table.
+        MissingExtraError: a package that the class needs is not installed.
+    """
+    if name not in table and ":" not in name:
+        raise ConfigError(
+            f"unknown method {name!r}; known: {', '.join(sorted(table))}, "
+            "or 'module:Class' for your own"
+        )
+    entry = table.get(name, Entry(name))
+    module, _, attribute = entry.target.partition(":")
+    try:
+        found = getattr(import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        if error.name in entry.needs:
+            raise _missing(repr(name), error.name, entry.extra) from error
+        if name in table:
+            raise
+        raise ConfigError(f"cannot import {name!r}: {error}") from error
+    if found is None:
+        raise ConfigError(f"module {module!r} has no class {attribute!r}")
+    return found
+
+
+def build(table: Mapping[str, Entry], spec: Mapping[str, Any]) -> Any:
+    """Make the method that a recipe describes: its `kind`, and its options as keywords.
+
+    Raises:
+        ConfigError: the kind or an option is unknown.
+    """
+    options = {key: value for key, value in spec.items() if key != "kind"}
+    if "kind" not in spec:
+        raise ConfigError(f"a method needs a 'kind', one of {', '.join(sorted(table))}")
+    cls = load(table, spec["kind"])
+    known = {field.name for field in fields(cls)} if is_dataclass(cls) else set(options)
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"{spec['kind']!r} has no option {option!r}; it takes {', '.join(sorted(known))}"
+            )
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+
+
+def describe(table: Mapping[str, Entry], method: Any) -> dict[str, Any]:
+    """Invert `build`."""
+    return {"kind": kind_of(table, method)} | {
+        field.name: getattr(method, field.name) for field in fields(method)
+    }
+
+
+def kind_of(table: Mapping[str, Entry], value: object) -> str:
+    """Name the class of a value as `load` knows it."""
+    target = f"{type(value).__module__}:{type(value).__qualname__}"
+    return next((name for name, entry in table.items() if entry.target == target), target)
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional package where it is used.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise
+        raise _missing("this", error.name, extra) from error
+
+
+def _missing(what: str, package: str | None, extra: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"{what} needs the package {package!r}, which is not installed: "
+        f"pip install 'vecpress[{extra}]'"
+    )
