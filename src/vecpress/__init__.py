@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vecpress.index import Hits as Hits
     from vecpress.index import Index as Index
     from vecpress.pipeline import Pipeline as Pipeline
-    from vecpress.pipeline import Recipe as Recipe
+    from vecpress.recipe import Recipe as Recipe
 
 __version__ = version("vecpress")
 
@@ -23,7 +23,7 @@ _HOME = {
     "Hits": "index",
     "Index": "index",
     "Pipeline": "pipeline",
-    "Recipe": "pipeline",
+    "Recipe": "recipe",
     "VecpressError": "errors",
     "read_benchmark": "corpus",
     "read_corpus": "corpus",

@@ -5,19 +5,33 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from vecpress.errors import DataError, ShapeError
+from vecpress.errors import ConfigError, DataError, ShapeError
 
 Array = np.ndarray
 
 
 def normalize(embeddings: Float32[Array, "n d"]) -> Float32[Array, "n d"]:
     """Scale each row to unit L2 norm; a zero row stays zero."""
-    norms = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float32))[:, None]
-    return embeddings / np.where(norms == 0, np.float32(1), norms)
+    squares = np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float32)
+    unit = embeddings / np.sqrt(np.where(squares == 0, np.float32(1), squares))[:, None]
+    extreme = ~((squares > 1e-30) & (squares < 1e30))  # squares that leave float32, zero rows
+    if extreme.any():
+        rows = embeddings[extreme]
+        peaks = np.abs(rows).max(axis=1, initial=0, keepdims=True)
+        rows = rows / np.where(peaks == 0, np.float32(1), peaks)
+        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+        unit[extreme] = rows / np.where(norms == 0, np.float32(1), norms)
+    return unit
 
 
 def truncate(embeddings: Float32[Array, "n d"], dim: int) -> Float32[Array, "n {dim}"]:
-    """Keep the first `dim` dimensions, renormalized (Kusupati et al. 2022, arXiv:2205.13147)."""
+    """Keep the first `dim` dimensions, renormalized (Kusupati et al. 2022, arXiv:2205.13147).
+
+    Raises:
+        ConfigError: `dim` is not between 1 and the width of the rows.
+    """
+    if not 1 <= dim <= embeddings.shape[1]:
+        raise ConfigError(f"dim must be between 1 and {embeddings.shape[1]}, got {dim}")
     return normalize(np.ascontiguousarray(embeddings[:, :dim]))
 
 
@@ -37,18 +51,15 @@ def as_embeddings(vectors: Array, *, name: str = "these vectors") -> Float32[Arr
             f"{name} must be a matrix of numbers, one row per document, got "
             f"{vectors.dtype} of shape {vectors.shape}"
         )
-    rows = np.ascontiguousarray(vectors, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is named
+        rows = np.ascontiguousarray(vectors, dtype=np.float32)
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
         first = int(np.argmin(finite))
         raise DataError(
-            f"{name} must be finite, got NaN or infinity in {int((~finite).sum())} of "
+            f"{name} must be finite in float32, got NaN or infinity in {int((~finite).sum())} of "
             f"{len(rows)} rows, the first is row {first}: remove or re-encode them"
         )
-    peaks = np.abs(rows).max(axis=1, initial=0)
-    extreme = (peaks > 1e15) | ((peaks < 1e-15) & (peaks > 0))  # their squares leave float32
-    if extreme.any():
-        rows = np.where(extreme[:, None], rows / np.where(extreme, peaks, 1)[:, None], rows)
     return normalize(rows)
 
 
@@ -73,7 +84,8 @@ def pack(cells: UInt8[Array, "n d"], bits: int) -> UInt8[Array, "n code_bytes"]:
             packed |= padded[:, i::per_byte] << np.uint8(i * bits)
         return packed
     planes = (cells[:, :, None] >> np.arange(bits, dtype=np.uint8)) & np.uint8(1)
-    return np.packbits(planes.reshape(len(cells), -1), axis=1, bitorder="little")
+    flat = planes.reshape(len(cells), cells.shape[1] * bits)
+    return np.packbits(flat, axis=1, bitorder="little")
 
 
 def unpack(codes: UInt8[Array, "n code_bytes"], bits: int, dim: int) -> UInt8[Array, "n {dim}"]:
@@ -81,7 +93,8 @@ def unpack(codes: UInt8[Array, "n code_bytes"], bits: int, dim: int) -> UInt8[Ar
     if 8 % bits == 0:
         shifts = np.arange(0, 8, bits, dtype=np.uint8)
         cells = (codes[:, :, None] >> shifts) & np.uint8(2**bits - 1)
-        return np.ascontiguousarray(cells.reshape(len(codes), -1)[:, :dim])
+        flat = cells.reshape(len(codes), codes.shape[1] * len(shifts))
+        return np.ascontiguousarray(flat[:, :dim])
     planes = np.unpackbits(codes, axis=1, count=bits * dim, bitorder="little")
     weights = np.uint8(1) << np.arange(bits, dtype=np.uint8)
     return (planes.reshape(len(codes), dim, bits) * weights).sum(axis=2, dtype=np.uint8)

@@ -23,7 +23,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from vecpress import registry
-from vecpress.errors import ArtifactError
+from vecpress.errors import ArtifactError, VecpressError
 
 FORMAT_VERSION = 1
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -151,6 +151,8 @@ def new_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]
         else:
             draft.rename(folder)
         _sync(folder.parent)
+    except VecpressError:
+        raise  # what went wrong in the block has its own sentence
     except OSError as error:
         raise ArtifactError(f"cannot write {folder}: {error}") from error
     finally:
@@ -160,8 +162,15 @@ def new_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]
 def _replace(old: Path, draft: Path) -> None:
     """Put a draft in the place of a folder; the old one goes only once the new one stands."""
     parked = Path(tempfile.mkdtemp(prefix=f".{old.name}.", dir=old.parent)) / "replaced"
-    old.rename(parked)
-    draft.rename(old)
+    try:
+        old.rename(parked)
+        draft.rename(old)
+    except BaseException:
+        if parked.exists() and not old.exists():
+            parked.rename(old)
+        with suppress(OSError):  # not empty: what could not go back is not thrown away either
+            parked.parent.rmdir()
+        raise
     shutil.rmtree(parked.parent, ignore_errors=True)
 
 
@@ -196,17 +205,26 @@ def _describe(content: Mapping[str, Any]) -> tuple[dict[str, Any], Tensors]:
 
 def _store(value: Any, place: str, tensors: Tensors) -> Any:
     if isinstance(value, np.ndarray):
+        if place in tensors:
+            raise ArtifactError(f"two arrays have the place {place!r}: rename one of their keys")
         # safetensors 0.8 stores a strided array's raw memory: other numbers, and no error.
-        tensors[place] = np.ascontiguousarray(value)
+        tensors[place] = np.asarray(value, order="C")  # ascontiguousarray adds an axis to 0-d
         return {"tensor": place}
     if is_dataclass(value):
         stored = {f.name: _store(getattr(value, f.name), f"{place}.{f.name}", tensors)
                   for f in fields(value)}  # fmt: skip
         return {"kind": registry.kind_of(registry.FITTED, value), "fields": stored}
     if isinstance(value, Mapping):
+        if other := [key for key in value if not isinstance(key, str)]:
+            raise ArtifactError(f"keys must be strings to be stored, got {other[0]!r} in {place!r}")
         return {"map": {k: _store(v, f"{place}.{k}", tensors) for k, v in value.items()}}
     if isinstance(value, tuple | list):
         return [_store(item, f"{place}.{i}", tensors) for i, item in enumerate(value)]
+    if value is not None and not isinstance(value, str | int | float | bool):
+        raise ArtifactError(
+            f"cannot store {place}, a {type(value).__qualname__}: an artifact holds arrays, plain "
+            "values and frozen dataclasses of them"
+        )
     return value
 
 
@@ -234,9 +252,15 @@ def _restore(value: Any, tensors: Tensors) -> Any:
 
 def _trusted(kind: str) -> type[Any]:
     """Find a stored class; a file may not make us import code of its choice."""
-    if kind not in registry.FITTED and kind.partition(":")[0] not in sys.modules:
+    module, colon, _ = kind.partition(":")
+    if kind not in registry.FITTED and not colon:
+        raise ArtifactError(f"this artifact holds a {kind!r}, unknown here: upgrade vecpress")
+    if kind not in registry.FITTED and module not in sys.modules:
         raise ArtifactError(
-            f"this artifact holds a {kind!r}, which is not ours: import {kind.partition(':')[0]} "
-            "first if you trust it"
+            f"this artifact holds a {kind!r}, which is not ours: import {module} first if you "
+            "trust it"
         )
-    return registry.load(registry.FITTED, kind)
+    cls = registry.load(registry.FITTED, kind)
+    if not (isinstance(cls, type) and is_dataclass(cls)):
+        raise ArtifactError(f"this artifact holds a {kind!r}, which is not a class we store")
+    return cls

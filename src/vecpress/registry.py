@@ -88,7 +88,7 @@ def build(table: Mapping[str, Entry], spec: Mapping[str, Any]) -> Any:
     """Make the method that a recipe describes: its `kind`, and its options as keywords.
 
     Raises:
-        ConfigError: the kind or an option is unknown.
+        ConfigError: the kind or an option is unknown, or an option is missing or of a wrong type.
     """
     options = {key: value for key, value in spec.items() if key != "kind"}
     if "kind" not in spec:
@@ -100,7 +100,10 @@ def build(table: Mapping[str, Entry], spec: Mapping[str, Any]) -> Any:
             raise ConfigError(
                 f"{spec['kind']!r} has no option {option!r}; it takes {', '.join(sorted(known))}"
             )
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    try:
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    except TypeError as error:
+        raise ConfigError(f"cannot make {spec['kind']!r} of {options}: {error}") from error
 
 
 def describe(table: Mapping[str, Entry], method: Any) -> dict[str, Any]:

@@ -114,6 +114,15 @@ class Head:
                     f"weight of shape {(len(bias), width)}, got {weight.shape}"
                 )
             width = len(bias)
+        if self.activation not in ("identity", "relu", "leaky_relu"):
+            raise ConfigError(
+                f"activation must be identity, relu or leaky_relu, got {self.activation!r}"
+            )
+        if self.residual and self.dim > self.in_dim:
+            raise ConfigError(
+                f"a residual head cannot be wider than the {self.in_dim} dimensions it takes, "
+                f"got {self.dim}"
+            )
 
     @property
     def in_dim(self) -> int:
@@ -233,7 +242,8 @@ class Codec(Protocol):
         """Describe `decode` as table look-ups, the form in which codes are scanned fast.
 
         A code is `m` numbers of `log2(k)` bits each, lowest bits first; number `i` stands for the
-        `w` coordinates `tables[i, number]`.
+        `w` coordinates `tables[i, number]`. Bits past the end of a code are 0, and so are
+        coordinates past the last.
         """
         ...
 

@@ -87,13 +87,14 @@ def train(
     )
     decay = torch.optim.lr_scheduler.StepLR(optimizer, schedule.decay_every, schedule.decay)
     best, best_state, best_epoch = math.inf, copy.deepcopy(module.state_dict()), 0
-    for epoch in range(1, schedule.epochs + 1):
-        module.train()
-        for batch in _batches(embeddings, rng.permutation(learners), schedule.batch_size):
-            optimizer.zero_grad(set_to_none=True)
-            loss(module(batch), batch).backward()
-            optimizer.step()
-        decay.step()
+    for epoch in range(schedule.epochs + 1):
+        if epoch > 0:  # the starting point is judged too
+            module.train()
+            for batch in _batches(embeddings, rng.permutation(learners), schedule.batch_size):
+                optimizer.zero_grad(set_to_none=True)
+                loss(module(batch), batch).backward()
+                optimizer.step()
+            decay.step()
         judged = _judge(module, embeddings, judges, loss)
         progress(f"training, held-out loss {judged:.2e}", epoch, schedule.epochs)
         if judged < best:

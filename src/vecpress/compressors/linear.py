@@ -80,7 +80,7 @@ class PowerPCA:
     """
 
     dim: int
-    gamma: float = 0.5
+    gamma: float = 0.25
 
     def __post_init__(self) -> None:
         _check_dim(self.dim)
@@ -132,11 +132,18 @@ class Spectrum:
         axes = axes * np.sign(axes[np.arange(width), largest])[:, None]
         return cls(values=np.maximum(values[::-1], 0), axes=axes, mean=mean)
 
+    def scale(self, dim: int, gamma: float) -> Float64[Array, " {dim}"]:
+        """Give `lambda_i ** (-gamma / 2)` for the first `dim` directions, 1 for the greatest.
+
+        Eigenvalues below a billionth of the greatest are noise, and count as that much.
+        """
+        floor = max(self.values[0] * 1e-9, np.finfo(np.float64).tiny)
+        relative = np.maximum(self.values[:dim], floor) / max(self.values[0], floor)
+        return relative ** (-gamma / 2)
+
     def head(self, dim: int, *, gamma: float) -> Head:
         """Keep `dim` directions, coordinate i scaled by `lambda_i ** (-gamma / 2)`."""
-        floor = max(self.values[0] * 1e-9, np.finfo(np.float64).tiny)
-        scale = (np.maximum(self.values[:dim], floor) / self.values[0].clip(floor)) ** (-gamma / 2)
-        weight = self.axes[:dim] * scale[:, None]
+        weight = self.axes[:dim] * self.scale(dim, gamma)[:, None]
         return _linear(weight, dim, bias=-weight @ self.mean)
 
 

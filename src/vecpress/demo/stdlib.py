@@ -2,7 +2,7 @@
 
 Every public module, class, function and method that carries a docstring is one document. Its id
 is the name a programmer would type (`json.dumps`, `pathlib.Path.glob`, `str.split`); an object
-reachable under several names is one document, under its shortest name.
+reachable under several names is one document, under the shortest that ends in its own name.
 """
 
 import importlib
@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 _ACTS_ON_IMPORT = {"antigravity", "this", "idlelib", "turtledemo", "__main__"}
+_PATH_MODULES = {"posixpath", "ntpath", "genericpath"}  # known as os.path
 _NOT_A_LIBRARY = {"test", "tests", "lib2to3", "distutils", "ensurepip", "pydoc_data", "encodings"}
 
 
@@ -38,7 +39,7 @@ def symbols() -> list[Symbol]:
     for module in _modules():
         for name, value in _public(module):
             known = found.get(id(value))
-            if known is None or (len(name), name) < (len(known[0]), known[0]):
+            if known is None or _rank(name, value) < _rank(*known):
                 found[id(value)] = (name, value)
     for name, value in sorted(found.values(), key=lambda item: item[0]):
         if inspect.isclass(value):
@@ -52,11 +53,16 @@ def symbols() -> list[Symbol]:
     ]
 
 
+def _rank(name: str, value: object) -> tuple[bool, int, str]:
+    """Order the names of one object: its own name first, then the shortest."""
+    return name.rpartition(".")[2] != getattr(value, "__name__", None), len(name), name
+
+
 def _modules() -> Iterator[ModuleType]:
-    for name in sorted(sys.stdlib_module_names - _ACTS_ON_IMPORT - _NOT_A_LIBRARY):
+    for name in sorted(sys.stdlib_module_names - _ACTS_ON_IMPORT - _NOT_A_LIBRARY - _PATH_MODULES):
         if not name.startswith("_"):
             yield from _import_tree(name)
-    yield os.path  # listed last: sys.stdlib_module_names has it as posixpath or ntpath
+    yield os.path
 
 
 def _import_tree(name: str) -> Iterator[ModuleType]:

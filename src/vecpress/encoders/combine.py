@@ -161,3 +161,10 @@ def with_cache(encoder: Encoder, folder: Path, *, progress: Progress = silent) -
         parts = tuple(with_cache(e, folder, progress=progress) for e in encoder.encoders)
         return replace(encoder, encoders=parts)
     return Cached(encoder=encoder, folder=folder, progress=progress)
+
+
+def without_cache(encoder: Encoder) -> Encoder:
+    """Invert `with_cache`."""
+    if isinstance(encoder, Concat):
+        return replace(encoder, encoders=tuple(without_cache(e) for e in encoder.encoders))
+    return encoder.encoder if isinstance(encoder, Cached) else encoder

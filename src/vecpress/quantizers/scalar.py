@@ -75,11 +75,7 @@ class ScalarCodec:
         Raises:
             ShapeError: the codes are not `code_bytes` wide.
         """
-        if codes.ndim != 2 or codes.shape[1] != self.code_bytes:
-            raise ShapeError(
-                f"this codec's codes are {self.code_bytes} bytes wide, got shape {codes.shape}: "
-                "were they made by another artifact?"
-            )
+        self._check(codes)
         tables = self.tables()
         numbers = codes if tables.shape[1] == 256 else unpack(codes, self.bits, self.dim)
         if tables.shape[1] != 256:
@@ -87,7 +83,8 @@ class ScalarCodec:
         groups, cells, width = tables.shape
         offsets = np.arange(groups, dtype=np.int32) * cells
         flat = tables.reshape(-1, width).take(numbers[:, :groups] + offsets, axis=0)
-        return np.ascontiguousarray(flat.reshape(len(codes), -1)[:, : self.dim])
+        decoded = flat.reshape(len(codes), groups * width)
+        return np.ascontiguousarray(decoded[:, : self.dim])
 
     def tables(self) -> Float32[Array, "m k w"]:
         """Join as many dimensions as fit into one byte: their levels' Cartesian product."""
@@ -105,9 +102,11 @@ class ScalarCodec:
         """Read the same codes at fewer bits: the top bits of a cell index are the coarser cell.
 
         Exact for cells of equal mass, whose joint level is the mean of the levels.
+
+        Raises:
+            ConfigError: `bits` is not between 1 and `self.bits`.
         """
-        if not 1 <= bits <= self.bits:
-            raise ConfigError(f"bits must be between 1 and {self.bits}, got {bits}")
+        self._check_bits(bits)
         step = 2 ** (self.bits - bits)
         return replace(
             self,
@@ -117,8 +116,26 @@ class ScalarCodec:
         )
 
     def coarsen(self, codes: UInt8[Array, "n code_bytes"], bits: int) -> UInt8[Array, "n b"]:
-        """Turn this codec's codes into codes of `coarser(bits)`, without the embeddings."""
+        """Turn this codec's codes into codes of `coarser(bits)`, without the embeddings.
+
+        Raises:
+            ConfigError: `bits` is not between 1 and `self.bits`.
+            ShapeError: the codes are not `code_bytes` wide.
+        """
+        self._check_bits(bits)
+        self._check(codes)
         return pack(unpack(codes, self.bits, self.dim) >> np.uint8(self.bits - bits), bits)
+
+    def _check(self, codes: Array) -> None:
+        if codes.ndim != 2 or codes.shape[1] != self.code_bytes:
+            raise ShapeError(
+                f"this codec's codes are {self.code_bytes} bytes wide, got shape {codes.shape}: "
+                "were they made by another artifact?"
+            )
+
+    def _check_bits(self, bits: int) -> None:
+        if not 1 <= bits <= self.bits:
+            raise ConfigError(f"bits must be between 1 and {self.bits}, got {bits}")
 
     def _cells(self, x: Float32[Array, "n d"]) -> UInt8[Array, "n d"]:
         """Count the borders at or below each value."""

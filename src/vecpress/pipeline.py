@@ -1,0 +1,350 @@
+"""What you get: encoder, head and codec in one, fitted as a `Recipe` asks."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from vecpress import artifact
+from vecpress.arrays import Array, as_embeddings, blocks
+from vecpress.corpus import Corpus
+from vecpress.encoders.combine import with_cache, without_cache
+from vecpress.errors import ArtifactError, ConfigError, DataError, MismatchError
+from vecpress.index import Hits, Index
+from vecpress.recipe import Documents, Recipe, make_encoder
+from vecpress.stages import (
+    Codec,
+    Encoder,
+    Head,
+    Progress,
+    Role,
+    TrainingSet,
+    silent,
+)
+
+_ROWS = 4096  # documents on their way through the pipeline at a time
+_SNIPPET = 200  # characters of a document kept for showing
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pipeline:
+    """A fitted recipe. It is itself an `Encoder`: it can be cached, nested, and evaluated.
+
+    Attributes:
+        recipe: What was asked for.
+        encoder: Texts to embeddings; None if the embeddings are precomputed.
+        head: Embeddings to shorter ones; None leaves them.
+        codec: Embeddings to codes; None if there was no quantizer, or after `truncate`.
+        provenance: What it was fitted on, by which release: plain values for the record.
+    """
+
+    recipe: Recipe
+    encoder: Encoder | None
+    head: Head | None
+    codec: Codec | None
+    provenance: Mapping[str, Any]
+
+    @classmethod
+    def fit(
+        cls,
+        recipe: Recipe,
+        documents: Documents,
+        *,
+        seed: int = 0,
+        cache: Path | None = None,
+        progress: Progress = silent,
+    ) -> "Pipeline":
+        """Fit on a sample of the documents; the encoders themselves are never trained.
+
+        Args:
+            recipe: What to fit.
+            documents: Texts if the recipe has models, else vectors (n, d), possibly a memory map.
+            seed: Of everything random.
+            cache: Folder in which encoders remember what they encode.
+            progress: Told about encoding and training.
+
+        Raises:
+            ConfigError: the recipe and the documents do not fit each other.
+            DataError: the documents cannot be used.
+        """
+        encoder = make_encoder(recipe, documents)
+        if encoder is not None and cache is not None:
+            encoder = with_cache(encoder, cache, progress=progress)
+        rows = sample_rows(len(documents), recipe.sample, seed)
+        embeddings = embed(encoder, documents, rows)
+        fitted = cls.from_embeddings(
+            recipe, embeddings, encoder=encoder, seed=seed, progress=progress
+        )
+        digest = documents.digest if isinstance(documents, Corpus) else _digest(embeddings)
+        corpus = {"documents": len(documents), "digest": digest}
+        return replace(fitted, provenance={**fitted.provenance, "corpus": corpus})
+
+    @classmethod
+    def from_embeddings(
+        cls,
+        recipe: Recipe,
+        embeddings: Float32[Array, "n d"],
+        *,
+        encoder: Encoder | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> "Pipeline":
+        """Fit head and quantizer on embeddings that are already there (unit rows)."""
+        head = codec = None
+        compressed = embeddings
+        if recipe.head is not None:
+            training = TrainingSet(documents=embeddings)
+            head = recipe.head.fit(training, seed=seed, progress=progress)
+            compressed = head.compress(embeddings)
+        if recipe.quantizer is not None:
+            codec = recipe.quantizer.fit(compressed, seed=seed)
+        provenance = {
+            "in_dim": int(embeddings.shape[1]),
+            "seed": seed,
+            "sample": len(embeddings),
+            "vecpress": version("vecpress"),
+            "encoder": encoder.fingerprint if encoder is not None else "precomputed",
+        }
+        return cls(recipe=recipe, encoder=encoder, head=head, codec=codec, provenance=provenance)
+
+    @property
+    def in_dim(self) -> int:
+        """Width of the embeddings that go in: the concatenation's."""
+        return int(self.provenance["in_dim"])
+
+    @property
+    def dim(self) -> int:
+        """Width of the embeddings that come out."""
+        return self.in_dim if self.head is None else self.head.dim
+
+    @property
+    def bytes_per_vector(self) -> int:
+        """Everything stored per document."""
+        return 4 * self.dim if self.codec is None else self.codec.code_bytes
+
+    @property
+    def table_bytes(self) -> int:
+        """What is stored once, whatever the number of documents: head, cells, rotation."""
+        return sum(_nbytes(part) for part in (self.head, self.codec) if part is not None)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes whenever a text or vector could get another embedding or code."""
+        parts = {"encoder": self.provenance["encoder"], "head": self.head, "codec": self.codec}
+        return artifact.fingerprint(parts)
+
+    def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
+        """Embed each text and compress it.
+
+        Raises:
+            ConfigError: the pipeline was fitted on precomputed vectors.
+            MismatchError: the models found here are not those it was fitted on.
+        """
+        if self.encoder is None:
+            raise ConfigError(
+                "this press was fitted on precomputed vectors and knows no model to encode texts "
+                "with: give vectors of the same model instead"
+            )
+        self.check_encoder()
+        return self._shorten(self.encoder.encode(texts, role=role))
+
+    def compress(self, vectors: Array) -> Float32[Array, "n dim"]:
+        """Normalize and compress vectors of the width the pipeline was fitted on.
+
+        Raises:
+            ShapeError: they are of another width.
+            DataError: one of them is not finite.
+        """
+        return self._shorten(as_embeddings(np.asarray(vectors)))
+
+    def quantize(self, embeddings: Float32[Array, "n dim"]) -> UInt8[Array, "n code_bytes"]:
+        """Code what `encode` or `compress` gave.
+
+        Raises:
+            ConfigError: the pipeline has no codec.
+        """
+        return self._need_codec().quantize(embeddings)
+
+    def truncate(self, dim: int) -> "Pipeline":
+        """Keep the first `dim` dimensions. A codec does not fit another width: it is dropped.
+
+        Raises:
+            ConfigError: there is no head to truncate, or `dim` is out of range.
+        """
+        if self.head is None:
+            raise ConfigError("this press has no head to truncate: fit it with one")
+        return replace(self, head=self.head.truncate(dim), codec=None)
+
+    def cached(self, folder: Path, *, progress: Progress = silent) -> "Pipeline":
+        """Give the same pipeline with encoders that remember what they encode."""
+        if self.encoder is None:
+            return self
+        return replace(self, encoder=with_cache(self.encoder, folder, progress=progress))
+
+    def quantize_all(
+        self, documents: Documents, *, progress: Progress = silent
+    ) -> UInt8[Array, "n code_bytes"]:
+        """Code a corpus of texts or vectors; only a block of floats is in memory at a time."""
+        codec = self._need_codec()
+        codes = np.empty((len(documents), codec.code_bytes), np.uint8)
+        for rows in blocks(len(documents), _ROWS):
+            if isinstance(documents, Corpus):
+                embeddings = self.encode(documents.texts[rows])
+            else:
+                embeddings = self.compress(documents[rows])
+            codes[rows] = codec.quantize(embeddings)
+            progress("quantizing", rows.stop, len(documents))
+        return codes
+
+    def index(
+        self,
+        documents: Documents,
+        *,
+        ids: Sequence[str] | None = None,
+        progress: Progress = silent,
+    ) -> Index:
+        """Code a corpus and index it, under the corpus's ids, or the ids given with vectors."""
+        codec = self._need_codec()
+        codes = self.quantize_all(documents, progress=progress)
+        snippets = None
+        if isinstance(documents, Corpus):
+            ids, snippets = documents.ids, [text[:_SNIPPET] for text in documents.texts]
+        names = [str(i) for i in range(len(codes))] if ids is None else ids
+        return Index.build(codec, codes, names, snippets=snippets, fingerprint=self.fingerprint)
+
+    def index_embeddings(self, embeddings: Float32[Array, "n dim"], *, ids: Sequence[str]) -> Index:
+        """Code and index what `encode` or `compress` gave."""
+        codes = self.quantize(embeddings)
+        return Index.build(self._need_codec(), codes, ids, fingerprint=self.fingerprint)
+
+    def search(
+        self, index: Index, queries: Sequence[str] | Array, k: int = 10, **options: Any
+    ) -> Hits:
+        """Encode queries (texts, or vectors of the same model) and search an index with them.
+
+        Raises:
+            MismatchError: the index was made by another pipeline.
+        """
+        if index.fingerprint != self.fingerprint:
+            raise MismatchError(
+                f"the index was made by the press {index.fingerprint}, this one is "
+                f"{self.fingerprint}: search with the press that made it, or index again"
+            )
+        vectors = isinstance(queries, np.ndarray)
+        floats = self.compress(queries) if vectors else self.encode(queries, role="query")
+        return index.search(floats, k, **options)
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the artifact: config.json, tensors.safetensors, and a card in README.md.
+
+        Raises:
+            ArtifactError: the folder exists and `overwrite` is false, or cannot be written.
+        """
+        content = {
+            "recipe": self.recipe.to_dict(),
+            "encoder": None if self.encoder is None else without_cache(self.encoder),
+            "head": self.head,
+            "codec": self.codec,
+            "provenance": self.provenance,
+        }
+        artifact.save(folder, content, card=self.card(), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Pipeline":
+        """Read what `save` wrote. Models are not loaded before the first text is encoded.
+
+        Raises:
+            ArtifactError: it is not an artifact of a pipeline, is damaged, or too new.
+        """
+        content = artifact.load(folder)
+        if content.keys() != {field.name for field in fields(cls)}:
+            raise ArtifactError(f"{folder} is an artifact, but not a press: {sorted(content)}")
+        return cls(**content | {"recipe": Recipe.from_dict(content["recipe"])})
+
+    def card(self) -> str:
+        """Describe the pipeline in Markdown, with its scores if it has been evaluated."""
+        recipe = self.recipe.to_dict()
+        models = ", ".join(self.recipe.models) or "precomputed vectors"
+        lines = [
+            "# A vecpress artifact",
+            "",
+            f"- Input: {models} ({self.in_dim} dimensions)",
+            f"- Head: `{recipe.get('head', 'none')}`",
+            f"- Quantizer: `{recipe.get('quantizer', 'none (float32)')}`",
+            f"- Bytes per vector: {self.bytes_per_vector} "
+            f"({4 * self.in_dim / self.bytes_per_vector:.1f}x smaller), plus "
+            f"{self.table_bytes} bytes once",
+            f"- Fingerprint: `{self.fingerprint}`",
+            f"- Fitted on: `{self.provenance.get('corpus', 'embeddings')}`, seed "
+            f"{self.provenance['seed']}, vecpress {self.provenance['vecpress']}",
+        ]
+        for name, score in self.provenance.get("scores", {}).items():
+            lines.append(f"- {name}: {score:.4f}")
+        return "\n".join([*lines, "", "Load it with `vecpress.Pipeline.load(folder)`.", ""])
+
+    def _shorten(self, embeddings: Float32[Array, "n in_dim"]) -> Float32[Array, "n dim"]:
+        if self.head is not None:
+            return self.head.compress(embeddings)
+        if embeddings.shape[1] != self.in_dim:
+            raise DataError(
+                f"this press takes {self.in_dim}-dimensional vectors, got {embeddings.shape[1]}: "
+                "were they made by the same models, in the same order?"
+            )
+        return embeddings
+
+    def _need_codec(self) -> Codec:
+        if self.codec is None:
+            raise ConfigError("this press has no quantizer, so it makes no codes: fit it with one")
+        return self.codec
+
+    def check_encoder(self) -> None:
+        """Make sure that the models found here are those the pipeline was fitted on.
+
+        Raises:
+            MismatchError: they are not.
+        """
+        assert self.encoder is not None
+        if self.encoder.fingerprint != self.provenance["encoder"]:
+            raise MismatchError(
+                f"this press was fitted on models with the fingerprint "
+                f"{self.provenance['encoder']}, those found here have {self.encoder.fingerprint}: "
+                "install the same weights, or fit again"
+            )
+
+
+def embed(
+    encoder: Encoder | None, documents: Documents, rows: Array | slice
+) -> Float32[Array, "n d"]:
+    """Give the unit embeddings of some documents, in order.
+
+    Raises:
+        DataError: a vector is not finite.
+    """
+    if isinstance(documents, Corpus):
+        assert encoder is not None
+        numbers = range(len(documents))[rows] if isinstance(rows, slice) else rows
+        return encoder.encode([documents.texts[int(i)] for i in numbers])
+    return as_embeddings(np.asarray(documents[rows]))
+
+
+def sample_rows(n: int, most: int, seed: int) -> Array | slice:
+    """Draw at most `most` of n rows, ascending; all of them if they are few enough."""
+    if n <= most:
+        return slice(0, n)
+    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+
+
+def _digest(embeddings: Float32[Array, "n d"]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(embeddings).tobytes()).hexdigest()[:32]
+
+
+def _nbytes(part: Any) -> int:
+    arrays = [getattr(part, field.name) for field in fields(part)]
+    flat = [a for item in arrays for a in (item if isinstance(item, tuple) else (item,))]
+    return sum(a.nbytes for a in flat if isinstance(a, np.ndarray))

@@ -1,0 +1,108 @@
+"""What you ask for: which encoders, head and quantizer, as plain values in a TOML file."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vecpress import registry
+from vecpress.arrays import Array
+from vecpress.corpus import Corpus
+from vecpress.encoders.catalogue import combine, find
+from vecpress.errors import ConfigError
+from vecpress.stages import Compressor, Encoder, FittedOnTexts, Quantizer
+
+Documents = Corpus | Array
+"""Texts, or vectors somebody already has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything a fit depends on besides the documents and the seed.
+
+    Attributes:
+        models: Names of encoders, as `vecpress.encoders.catalogue.find` knows them; none for
+            precomputed vectors.
+        weights: Each model's share of the cosine; None means equal.
+        head: What shortens the embeddings; None leaves them as they are.
+        quantizer: What codes them; None leaves them in float32.
+        sample: Most documents that head and quantizer are fitted on, drawn at random.
+    """
+
+    models: tuple[str, ...] = ()
+    weights: tuple[float, ...] | None = None
+    head: Compressor | None = None
+    quantizer: Quantizer | None = None
+    sample: int = 50_000
+
+    def __post_init__(self) -> None:
+        if self.weights is not None and len(self.weights) != len(self.models):
+            raise ConfigError(
+                f"give one weight per model: got {len(self.weights)} weights for "
+                f"{len(self.models)} models"
+            )
+        if self.sample < 1:
+            raise ConfigError(f"sample must be at least 1, got {self.sample}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
+        """Build from plain values, as they stand in a TOML file.
+
+        Raises:
+            ConfigError: a key, method or option is unknown, or out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(values.keys() - known)
+        if unknown:
+            raise ConfigError(f"a recipe has no {unknown[0]!r}; it has {', '.join(sorted(known))}")
+        made = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        if made.get("head") is not None:
+            made["head"] = registry.build(registry.COMPRESSORS, made["head"])
+        if made.get("quantizer") is not None:
+            made["quantizer"] = registry.build(registry.QUANTIZERS, made["quantizer"])
+        return cls(**made)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "Recipe":
+        """Read a recipe file.
+
+        Raises:
+            ConfigError: it is absent, not TOML, or not a recipe.
+        """
+        try:
+            with Path(path).open("rb") as file:
+                return cls.from_dict(tomllib.load(file))
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read the recipe {path}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Invert `from_dict`; what is None is left out."""
+        values: dict[str, Any] = {"models": self.models, "sample": self.sample}
+        if self.weights is not None:
+            values["weights"] = self.weights
+        if self.head is not None:
+            values["head"] = registry.describe(registry.COMPRESSORS, self.head)
+        if self.quantizer is not None:
+            values["quantizer"] = registry.describe(registry.QUANTIZERS, self.quantizer)
+        return values
+
+
+def make_encoder(recipe: Recipe, documents: Documents) -> Encoder | None:
+    """Make the encoders of a recipe; those of words are fitted on the texts.
+
+    Raises:
+        ConfigError: models without texts, or texts without models.
+    """
+    if not isinstance(documents, Corpus):
+        if recipe.models:
+            raise ConfigError(
+                f"vectors are already encoded, so they take no models, got "
+                f"{', '.join(recipe.models)}"
+            )
+        return None
+    if not recipe.models:
+        raise ConfigError("texts need at least one model, such as minilm,wordllama; got none")
+    found = [find(name) for name in recipe.models]
+    fitted = [e.fit(documents.texts) if isinstance(e, FittedOnTexts) else e for e in found]
+    return combine(fitted, recipe.weights)
