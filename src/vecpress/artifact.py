@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from vecpress import registry
-from vecpress.errors import ArtifactError, VecpressError
+from vecpress.errors import ArtifactError, ConfigError, VecpressError
 
 FORMAT_VERSION = 1
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -96,6 +96,11 @@ def fingerprint(content: Mapping[str, Any]) -> str:
     return digest.hexdigest()[:32]
 
 
+def tensor_bytes(content: Mapping[str, Any]) -> int:
+    """Count the bytes of all arrays in `content`."""
+    return sum(tensor.nbytes for tensor in _describe(content)[1].values())
+
+
 def write_config(path: Path, config: dict[str, Any]) -> None:
     """Write JSON that knows its own digest."""
     config = config | {"digest": hashlib.sha256(_canonical(config)).hexdigest()}
@@ -127,7 +132,7 @@ def read_config(path: Path, *, known: int) -> dict[str, Any]:
 
 
 @contextmanager
-def new_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def new_folder(folder: str | Path, *, overwrite: bool = False) -> Generator[Path]:
     """Give a draft folder to fill; it takes its name only when the block ends without an error.
 
     Raises:
@@ -260,7 +265,10 @@ def _trusted(kind: str) -> type[Any]:
             f"this artifact holds a {kind!r}, which is not ours: import {module} first if you "
             "trust it"
         )
-    cls = registry.load(registry.FITTED, kind)
-    if not (isinstance(cls, type) and is_dataclass(cls)):
+    try:
+        cls = registry.load(registry.FITTED, kind)
+    except ConfigError as error:
+        raise ArtifactError(f"this artifact holds a {kind!r}: {error}") from error
+    if not is_dataclass(cls):
         raise ArtifactError(f"this artifact holds a {kind!r}, which is not a class we store")
     return cls

@@ -1,29 +1,33 @@
 """The best use of N bytes per vector, chosen on the user's own embeddings, without labels.
 
 Documents drawn at random play the queries. Every candidate codes the other documents, and is
-judged by how well its ranking keeps each query's ten nearest neighbours in float. Judgements of a
-test collection are never looked at.
+judged by how high it ranks each query's nearest neighbour in float: agreement at the top is what
+follows retrieval quality best (docs/experiments.md, 2026-11-21). Judgements of a test collection
+are never looked at.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float32, Int64
 
 from vecpress.arrays import Array, normalize
 from vecpress.compressors.linear import PowerPCA, Spectrum
 from vecpress.errors import ConfigError
+from vecpress.pipeline import Pipeline
 from vecpress.quantizers.scalar import Percentile
-from vecpress.recipe import Recipe
+from vecpress.recipe import Documents, Recipe
+from vecpress.sample import draw_sample
 from vecpress.stages import Progress, TrainingSet, silent
 
 BITS = (1, 2, 3, 4, 5, 8)
 GAMMAS = (0.0, 0.125, 0.25, 0.5)
 _DOCUMENTS = 8192  # documents ranked
-_QUERIES = 400  # documents that play queries
-_NEIGHBOURS = 10
+_QUERIES = 1000  # documents that play queries
+_DEPTH = 10  # ranks looked at
 _FEWEST = 64
 
 
@@ -35,8 +39,8 @@ class Trial:
         head: Power-scaled PCA of some width and gamma.
         quantizer: Percentile cells of some bits, rotated or not.
         code_bytes: Bytes per vector; at most the budget.
-        agreement: Mean over queries, from 0 to 1: nDCG@10 of the codes' ranking, where a
-            document's gain is 10 for the nearest float neighbour, 9 for the next, ..., 1.
+        agreement: Mean over queries, from 0 to 1, of the reciprocal rank at which the codes find
+            the nearest float neighbour; 0 for a query that has it below rank 10.
     """
 
     head: PowerPCA
@@ -113,7 +117,7 @@ def choose(
     rows = np.random.default_rng(seed).permutation(len(embeddings))[: _DOCUMENTS + _QUERIES]
     held_out = min(_QUERIES, len(rows) // 4)
     queries, documents = embeddings[rows[:held_out]], embeddings[rows[held_out:]]
-    neighbours = _nearest(queries @ documents.T)
+    nearest = (queries @ documents.T).argmax(axis=1)
     spectrum = Spectrum.of(TrainingSet(documents=documents))
     moved = [(x @ spectrum.axes.T).astype(np.float32) for x in (documents, queries)]
     candidates = list(_candidates(embeddings.shape[1], budget, len(documents)))
@@ -128,7 +132,7 @@ def choose(
                 head=head,
                 quantizer=quantizer,
                 code_bytes=codec.code_bytes,
-                agreement=agreement(_nearest(asked @ decoded.T), neighbours),
+                agreement=agreement(asked @ decoded.T, nearest),
             )
         )
         progress(f"trying ways to spend {budget} bytes", done, len(candidates))
@@ -136,20 +140,42 @@ def choose(
     return Choice(budget=budget, trials=tuple(best_first))
 
 
-def agreement(found: Int64[Array, "q k"], wanted: Int64[Array, "q k"]) -> float:
-    """Compare rankings: nDCG of `found`, where the best in `wanted` gains k, the last 1."""
-    k = wanted.shape[1]
-    gains: Float64[Array, " k"] = np.arange(k, 0, -1, dtype=np.float64)
-    discounts = 1 / np.log2(np.arange(2, k + 2))
-    same = found[:, :, None] == wanted[:, None, :]
-    return float(((same * gains).sum(axis=2) @ discounts).mean() / (gains @ discounts))
+def fit_to_budget(
+    recipe: Recipe,
+    documents: Documents,
+    budget: int,
+    *,
+    seed: int = 0,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> tuple[Pipeline, Choice]:
+    """Choose head and quantizer for a corpus, then fit them on it.
+
+    Args:
+        recipe: Its models, weights and sample are used.
+        documents: Texts if the recipe has models, else vectors, possibly a memory map.
+        budget: Bytes per vector.
+        seed: Of everything random.
+        cache: Folder in which encoders remember what they encode.
+        progress: Told about encoding and trials.
+
+    Raises:
+        ConfigError: as `choose` and `Pipeline.fit`.
+    """
+    sample = draw_sample(recipe, documents, seed=seed, cache=cache, progress=progress)
+    choice = choose(sample.embeddings, budget, seed=seed, progress=progress)
+    return Pipeline.from_sample(choice.apply(recipe), sample, progress=progress), choice
 
 
-def _nearest(scores: Float32[Array, "q n"]) -> Int64[Array, "q k"]:
-    """Give the rows of the highest scores, best first."""
-    best = np.argpartition(-scores, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
-    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(best, order, axis=1)
+def agreement(scores: Float32[Array, "q n"], nearest: Int64[Array, " q"]) -> float:
+    """Average the reciprocal rank of each query's nearest neighbour, 0 below rank 10.
+
+    Among equal scores the neighbour counts as the last: a code that cannot tell documents apart
+    earns nothing by it.
+    """
+    rows = np.arange(len(scores))
+    ranks = (scores >= scores[rows, nearest][:, None]).sum(axis=1)
+    return float(np.where(ranks <= _DEPTH, 1 / ranks, 0).mean())
 
 
 def _candidates(width: int, budget: int, documents: int) -> Iterator[tuple[PowerPCA, Percentile]]:

@@ -5,10 +5,12 @@ import gzip
 import hashlib
 import json
 import sys
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from vecpress import registry
 from vecpress.errors import DataError
@@ -34,11 +36,15 @@ class Corpus:
     name: str = field(default="the corpus", compare=False)
 
     def __post_init__(self) -> None:
+        if len(self.ids) != len(self.texts):
+            raise DataError(
+                f"{self.name} needs one id per text, got {len(self.ids)} ids and "
+                f"{len(self.texts)} texts"
+            )
         if not self.ids:
             raise DataError(f"{self.name} is empty: it must hold at least one text")
         if len(set(self.ids)) != len(self.ids):
-            seen: set[str] = set()
-            twice = next(i for i in self.ids if i in seen or seen.add(i))
+            twice = next(i for i, count in Counter(self.ids).items() if count > 1)
             raise DataError(f"{self.name} uses the id {twice!r} twice: ids must be unique")
 
     def __len__(self) -> int:
@@ -61,7 +67,7 @@ class Corpus:
         Records without an id are numbered from 0.
 
         Raises:
-            DataError: a record has no text, or there are none.
+            DataError: a record has no text, or one that is not Unicode, or there are no records.
         """
         ids, texts = [], []
         for number, record in enumerate(records):
@@ -69,11 +75,16 @@ class Corpus:
             if not isinstance(text, str):
                 raise DataError(
                     f"record {number + 1} of {name} needs a string in the field 'text', got "
-                    f"{text!r} among the fields {sorted(record)}"
+                    f"{text!r} among the fields {sorted(map(str, record))}"
                 )
             title = record.get("title") or ""
             ids.append(str(record.get("_id", record.get("id", number))))
             texts.append(f"{title} {text}".strip())
+            if not _is_unicode(texts[-1]):
+                raise DataError(
+                    f"record {number + 1} of {name} holds half of a surrogate pair, which no model "
+                    f"reads: remove it, got {texts[-1][:60]!r}"
+                )
         return cls(ids=tuple(ids), texts=tuple(texts), name=name)
 
 
@@ -89,11 +100,14 @@ class Benchmark:
     def own_documents(self) -> frozenset[str]:
         """Find the queries that are documents of the corpus (ArguAna): same id and same text.
 
-        Such a query's own document is no answer to it and must not be ranked.
+        Such a query's own document is no answer to it and must not be ranked. The document's
+        title, which its text here begins with, may be missing from the query.
         """
         texts = dict(zip(self.corpus.ids, self.corpus.texts, strict=True))
         pairs = zip(self.queries.ids, self.queries.texts, strict=True)
-        return frozenset(i for i, text in pairs if texts.get(i, "").endswith(text) and i in texts)
+        return frozenset(
+            i for i, text in pairs if text and f" {texts.get(i, '')}".endswith(f" {text}")
+        )
 
 
 def read_corpus(path: str | Path) -> Corpus:
@@ -103,7 +117,10 @@ def read_corpus(path: str | Path) -> Corpus:
         DataError: it is absent, empty, of another kind, or not what its name says.
     """
     if str(path) == "-":
-        return Corpus.from_records(_lines_or_json(sys.stdin), name="stdin")
+        try:
+            return Corpus.from_records(_lines_or_json(sys.stdin), name="stdin")
+        except UnicodeDecodeError as error:
+            raise DataError(f"stdin is not UTF-8 text ({error}): is it binary?") from error
     path = Path(path)
     if path.is_dir():
         return read_corpus(_inside(path, "corpus"))
@@ -117,8 +134,10 @@ def read_corpus(path: str | Path) -> Corpus:
         raise DataError(f"{path} is empty: it must hold at least one text")
     try:
         return Corpus.from_records(readers[kind](path), name=str(path))
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path} is not UTF-8 text ({error}): is it a binary file?") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not readable CSV ({error}): give .jsonl") from error
 
 
 def read_benchmark(folder: str | Path, *, split: str = "test") -> Benchmark:
@@ -154,7 +173,7 @@ def read_qrels(folder: str | Path, *, split: str = "test") -> Qrels:
     """Read the judgements of one split of a BEIR folder.
 
     Raises:
-        DataError: there are none, or a line does not have query id, document id and score.
+        DataError: there are none, or a line does not have query id, document id and an integer.
     """
     path = Path(folder) / "qrels" / f"{split}.tsv"
     if not path.exists():
@@ -162,29 +181,32 @@ def read_qrels(folder: str | Path, *, split: str = "test") -> Qrels:
         there = f"; there is {', '.join(splits)}" if splits else ""
         raise DataError(f"{folder} has no judgements qrels/{split}.tsv{there}")
     qrels: Qrels = {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines[1:], start=2):
-        parts = line.split("\t")
-        try:
-            query, document, score = parts[0], parts[1], int(float(parts[2]))
-        except (IndexError, ValueError) as error:
+    try:
+        lines = list(_lines(path))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text ({error}): is it a binary file?") from error
+    for number, line in enumerate(lines, start=1):
+        query, document, score = [*line.split("\t"), "", ""][:3]
+        is_judgement = line.count("\t") == 2 and _is_integer(score)
+        if is_judgement:
+            qrels.setdefault(query, {})[document] = int(float(score))
+        elif line.strip() and number > 1:  # the first is the header, if it is no judgement
             raise DataError(
-                f"line {number} of {path} must be: query id, tab, document id, tab, score; "
+                f"line {number} of {path} must be: query id, tab, document id, tab, whole score; "
                 f"got {line!r}"
-            ) from error
-        qrels.setdefault(query, {})[document] = score
+            )
     if not qrels:
         raise DataError(f"{path} holds no judgements")
     return qrels
 
 
 def write_benchmark(folder: Path, benchmark: Benchmark, *, split: str = "test") -> None:
-    """Write a BEIR folder into an existing, empty folder."""
+    """Write a BEIR folder into an existing folder."""
     for name, part in [("corpus", benchmark.corpus), ("queries", benchmark.queries)]:
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
             for id_, text in zip(part.ids, part.texts, strict=True):
                 file.write(json.dumps({"_id": id_, "text": text}, ensure_ascii=False) + "\n")
-    (folder / "qrels").mkdir()
+    (folder / "qrels").mkdir(exist_ok=True)
     rows = [(q, d, s) for q, judged in benchmark.qrels.items() for d, s in judged.items()]
     with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8") as file:
         file.write("query-id\tcorpus-id\tscore\n")
@@ -199,10 +221,31 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
+    with _opened(path) as file:
         for line in file:
             yield line.rstrip("\r\n")
+
+
+def _opened(path: Path, newline: str | None = None) -> TextIO:
+    """Open a text file, packed or not, with or without the mark that Windows puts first."""
+    if path.suffix == ".gz":
+        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline=newline))
+    return path.open(encoding="utf-8-sig", newline=newline)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_integer(score: str) -> bool:
+    try:
+        return float(score).is_integer()
+    except ValueError:
+        return False
 
 
 def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -226,8 +269,15 @@ def _text_lines(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+    with _opened(path, newline="") as file:
+        reader = csv.DictReader(file)
+        for row in reader:
+            if None in row:
+                raise DataError(
+                    f"line {reader.line_num} of {path} has more fields than the header: put "
+                    "quotes around texts with commas"
+                )
+            yield row
 
 
 def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -237,7 +287,7 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches():
                 yield from batch.to_pylist()
-    except arrow.ArrowInvalid as error:
+    except (arrow.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} is not a Parquet file: {error}") from error
 
 

@@ -1,8 +1,7 @@
 """Codes in, hits out: exact search over packed codes, on disk and in memory the same bytes.
 
 A document's score is the inner product of the float query with the unit embedding its code stands
-for. Two engines give the same ranking: numpy decodes blocks of codes and multiplies, which is
-best for many queries at once; FAISS scans the codes by table look-up, best for a few.
+for. How codes are scanned is in scan.py.
 """
 
 import zlib
@@ -11,20 +10,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
-from vecpress import artifact, registry
-from vecpress.arrays import Array, blocks, normalize
+from vecpress import artifact
+from vecpress.arrays import Array
 from vecpress.errors import ArtifactError, ConfigError, DataError, ShapeError
+from vecpress.scan import TableScan, decoded_norms, scan_blocks
 from vecpress.stages import Codec
 from vecpress.strings import Strings
 
 FORMAT_VERSION = 1
-_ROWS = 16384  # codes decoded at a time
-_QUERIES = 512  # queries scored at a time
 
 Scoring = Literal["asymmetric", "symmetric"]
 Engine = Literal["auto", "numpy", "faiss"]
@@ -90,12 +88,16 @@ class Index:
             codes=codes,
             ids=Strings.of(ids),
             snippets=None if snippets is None else Strings.of(snippets),
-            norms=_norms(codec, codes),
+            norms=decoded_norms(codec, codes),
             fingerprint=fingerprint,
         )
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def snippet(self, row: int) -> str:
+        """Give the beginning of a document; nothing if snippets were not kept."""
+        return "" if self.snippets is None else self.snippets[row]
 
     def add(
         self,
@@ -163,68 +165,17 @@ class Index:
         if engine == "auto":
             few = len(queries) <= 32 and len(self) >= 20_000
             engine = "faiss" if few and find_spec("faiss") else "numpy"
-        scan = self._scan_tables if engine == "faiss" else self._scan_blocks
-        rows, scores = scan(projected, k)
+        if engine == "faiss":
+            rows, scores = self._tables.search(projected, k)
+        else:
+            rows, scores = scan_blocks(self.codec, self.codes, projected, k)
         ids = tuple(tuple(self.ids[int(r)] for r in ranked) for ranked in rows)
         return Hits(ids=ids, rows=rows, scores=scores)
 
-    def _scan_blocks(self, queries: Float32[Array, "q e"], k: int) -> tuple[Array, Array]:
-        """Decode, renormalize and multiply, a block of codes at a time."""
-        rows = np.zeros((len(queries), k), np.int64)
-        scores = np.full((len(queries), k), -np.inf, np.float32)
-        for block in blocks(len(self), _ROWS):
-            decoded = normalize(self.codec.decode(np.asarray(self.codes[block])))
-            for part in blocks(len(queries), _QUERIES):
-                found = queries[part] @ decoded.T
-                for i, new in enumerate(found, start=part.start):
-                    _merge(rows[i], scores[i], new, block.start)
-        return rows, scores
-
     @cached_property
-    def _faiss(self) -> Any:
-        """The same codes as a FAISS product quantizer, whose centroids are the codec's tables."""
-        faiss = registry.require("faiss", extra="search")
-        tables = self.codec.tables()
-        groups, cells, width = tables.shape
-        bits = cells.bit_length() - 1
-        index = faiss.IndexPQ(groups * width, groups, bits, faiss.METRIC_INNER_PRODUCT)
-        faiss.copy_array_to_vector(np.ascontiguousarray(tables).ravel(), index.pq.centroids)
-        index.is_trained = True
-        codes = np.zeros((len(self), index.sa_code_size()), np.uint8)
-        codes[:, : self.codes.shape[1]] = self.codes
-        index.add_sa_codes(codes)
-        return index
-
-    def _scan_tables(self, queries: Float32[Array, "q e"], k: int) -> tuple[Array, Array]:
-        """Let FAISS rank by inner product, then prove that renormalizing changes no answer.
-
-        FAISS does not renormalize. So its best `wide` documents are rescored exactly; no other
-        document can score above the last inner product divided by the extreme norm of the index.
-        While that bound reaches the k-th score, look wider; in the end, scan everything.
-        """
-        rows = np.zeros((len(queries), k), np.int64)
-        scores = np.zeros((len(queries), k), np.float32)
-        width = self._faiss.d
-        padded = np.zeros((len(queries), width), np.float32)
-        padded[:, : queries.shape[1]] = queries
-        open_ = np.arange(len(queries))
-        wide = max(4 * k, 64)
-        while len(open_) and wide <= max(len(self) // 16, 64) and wide < len(self):
-            products, candidates = self._faiss.search(padded[open_], wide)
-            proven = np.zeros(len(open_), bool)
-            for j, i in enumerate(open_):
-                found = self._rescore(queries[i], np.sort(candidates[j]))
-                rows[i], scores[i] = _best(np.sort(candidates[j]), found, k)
-                last = float(products[j, -1])
-                bound = last / max(self.norms[0] if last >= 0 else self.norms[1], 1e-12)
-                proven[j] = scores[i, -1] > bound + 1e-5
-            open_, wide = open_[~proven], 4 * wide
-        if len(open_):
-            rows[open_], scores[open_] = self._scan_blocks(queries[open_], k)
-        return rows, scores
-
-    def _rescore(self, query: Float32[Array, " e"], rows: Array) -> Float32[Array, " c"]:
-        return normalize(self.codec.decode(np.asarray(self.codes[rows]))) @ query
+    def _tables(self) -> TableScan:
+        """The scan by table look-up; it holds a copy of the codes."""
+        return TableScan(self.codec, self.codes, self.norms)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write codes, ids, snippets and codec to a folder, whole or not at all.
@@ -288,38 +239,6 @@ class Index:
             norms=(config["norms"][0], config["norms"][1]),
             fingerprint=config["fingerprint"],
         )
-
-
-def _best(
-    rows: Int64[Array, " c"], scores: Float32[Array, " c"], k: int
-) -> tuple[Int64[Array, " k"], Float32[Array, " k"]]:
-    """Keep the k best of candidates given in ascending order of rows."""
-    best = np.argsort(-scores, kind="stable")[:k]
-    return rows[best], scores[best]
-
-
-def _merge(
-    rows: Int64[Array, " k"], scores: Float32[Array, " k"], new: Float32[Array, " b"], start: int
-) -> None:
-    """Merge a block's scores into the best so far, in place; equal scores keep row order."""
-    k = len(scores)
-    if len(new) > k:
-        floor = max(np.partition(new, -k)[-k], scores[-1])
-        chosen = np.flatnonzero(new >= floor)
-    else:
-        chosen = np.arange(len(new))
-    pooled_rows = np.concatenate([rows, chosen + start])
-    pooled_scores = np.concatenate([scores, new[chosen]])
-    best = np.argsort(-pooled_scores, kind="stable")[:k]
-    rows[:], scores[:] = pooled_rows[best], pooled_scores[best]
-
-
-def _norms(codec: Codec, codes: UInt8[Array, "n code_bytes"]) -> tuple[float, float]:
-    smallest, largest = np.inf, 0.0
-    for block in blocks(len(codes), _ROWS):
-        norms = np.linalg.norm(codec.decode(np.asarray(codes[block])), axis=1)
-        smallest, largest = min(smallest, float(norms.min())), max(largest, float(norms.max()))
-    return smallest, largest
 
 
 def _crc32(path: Path) -> int:

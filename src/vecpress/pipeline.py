@@ -1,7 +1,6 @@
 """What you get: encoder, head and codec in one, fitted as a `Recipe` asks."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -13,11 +12,13 @@ from jaxtyping import Float32, UInt8
 
 from vecpress import artifact
 from vecpress.arrays import Array, as_embeddings, blocks
+from vecpress.card import describe
 from vecpress.corpus import Corpus
 from vecpress.encoders.combine import with_cache, without_cache
 from vecpress.errors import ArtifactError, ConfigError, DataError, MismatchError
 from vecpress.index import Hits, Index
-from vecpress.recipe import Documents, Recipe, make_encoder
+from vecpress.recipe import Documents, Recipe
+from vecpress.sample import Sample, draw_sample
 from vecpress.stages import (
     Codec,
     Encoder,
@@ -73,41 +74,28 @@ class Pipeline:
             ConfigError: the recipe and the documents do not fit each other.
             DataError: the documents cannot be used.
         """
-        encoder = make_encoder(recipe, documents)
-        if encoder is not None and cache is not None:
-            encoder = with_cache(encoder, cache, progress=progress)
-        rows = sample_rows(len(documents), recipe.sample, seed)
-        embeddings = embed(encoder, documents, rows)
-        fitted = cls.from_embeddings(
-            recipe, embeddings, encoder=encoder, seed=seed, progress=progress
-        )
-        digest = documents.digest if isinstance(documents, Corpus) else _digest(embeddings)
-        corpus = {"documents": len(documents), "digest": digest}
-        return replace(fitted, provenance={**fitted.provenance, "corpus": corpus})
+        sample = draw_sample(recipe, documents, seed=seed, cache=cache, progress=progress)
+        return cls.from_sample(recipe, sample, progress=progress)
 
     @classmethod
-    def from_embeddings(
-        cls,
-        recipe: Recipe,
-        embeddings: Float32[Array, "n d"],
-        *,
-        encoder: Encoder | None = None,
-        seed: int = 0,
-        progress: Progress = silent,
+    def from_sample(
+        cls, recipe: Recipe, sample: Sample, *, progress: Progress = silent
     ) -> "Pipeline":
-        """Fit head and quantizer on embeddings that are already there (unit rows)."""
+        """Fit head and quantizer on embeddings that are already there."""
         head = codec = None
-        compressed = embeddings
+        compressed = sample.embeddings
         if recipe.head is not None:
-            training = TrainingSet(documents=embeddings)
-            head = recipe.head.fit(training, seed=seed, progress=progress)
-            compressed = head.compress(embeddings)
+            training = TrainingSet(documents=sample.embeddings)
+            head = recipe.head.fit(training, seed=sample.seed, progress=progress)
+            compressed = head.compress(sample.embeddings)
         if recipe.quantizer is not None:
-            codec = recipe.quantizer.fit(compressed, seed=seed)
+            codec = recipe.quantizer.fit(compressed, seed=sample.seed)
+        encoder = sample.encoder
         provenance = {
-            "in_dim": int(embeddings.shape[1]),
-            "seed": seed,
-            "sample": len(embeddings),
+            "in_dim": int(sample.embeddings.shape[1]),
+            "seed": sample.seed,
+            "sample": len(sample.embeddings),
+            "corpus": dict(sample.corpus),
             "vecpress": version("vecpress"),
             "encoder": encoder.fingerprint if encoder is not None else "precomputed",
         }
@@ -131,7 +119,7 @@ class Pipeline:
     @property
     def table_bytes(self) -> int:
         """What is stored once, whatever the number of documents: head, cells, rotation."""
-        return sum(_nbytes(part) for part in (self.head, self.codec) if part is not None)
+        return artifact.tensor_bytes({"head": self.head, "codec": self.codec})
 
     @cached_property
     def fingerprint(self) -> str:
@@ -193,14 +181,27 @@ class Pipeline:
         """Code a corpus of texts or vectors; only a block of floats is in memory at a time."""
         codec = self._need_codec()
         codes = np.empty((len(documents), codec.code_bytes), np.uint8)
-        for rows in blocks(len(documents), _ROWS):
-            if isinstance(documents, Corpus):
-                embeddings = self.encode(documents.texts[rows])
-            else:
-                embeddings = self.compress(documents[rows])
+        for rows, embeddings in self._in_blocks(documents):
             codes[rows] = codec.quantize(embeddings)
             progress("quantizing", rows.stop, len(documents))
         return codes
+
+    def embed_all(
+        self, documents: Documents, *, progress: Progress = silent
+    ) -> Float32[Array, "n dim"]:
+        """Compress a corpus of texts or vectors, without coding it."""
+        embeddings = np.empty((len(documents), self.dim), np.float32)
+        for rows, block in self._in_blocks(documents):
+            embeddings[rows] = block
+            progress("compressing", rows.stop, len(documents))
+        return embeddings
+
+    def _in_blocks(self, documents: Documents) -> Iterator[tuple[slice, Array]]:
+        for rows in blocks(len(documents), _ROWS):
+            if isinstance(documents, Corpus):
+                yield rows, self.encode(documents.texts[rows])
+            else:
+                yield rows, self.compress(documents[rows])
 
     def index(
         self,
@@ -253,7 +254,24 @@ class Pipeline:
             "codec": self.codec,
             "provenance": self.provenance,
         }
-        artifact.save(folder, content, card=self.card(), overwrite=overwrite)
+        card = describe(
+            content["recipe"],
+            self.provenance,
+            bytes_per_vector=self.bytes_per_vector,
+            table_bytes=self.table_bytes,
+            fingerprint=self.fingerprint,
+        )
+        artifact.save(folder, content, card=card, overwrite=overwrite)
+
+    def save_index(self, index: Index, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write an index and, in its subfolder `press`, the pipeline that queries need.
+
+        Raises:
+            ArtifactError: the folder exists and `overwrite` is false, or cannot be written.
+        """
+        with artifact.new_folder(folder, overwrite=overwrite) as draft:
+            index.write(draft)
+            self.save(draft / "press")
 
     @classmethod
     def load(cls, folder: str | Path) -> "Pipeline":
@@ -265,28 +283,8 @@ class Pipeline:
         content = artifact.load(folder)
         if content.keys() != {field.name for field in fields(cls)}:
             raise ArtifactError(f"{folder} is an artifact, but not a press: {sorted(content)}")
-        return cls(**content | {"recipe": Recipe.from_dict(content["recipe"])})
-
-    def card(self) -> str:
-        """Describe the pipeline in Markdown, with its scores if it has been evaluated."""
-        recipe = self.recipe.to_dict()
-        models = ", ".join(self.recipe.models) or "precomputed vectors"
-        lines = [
-            "# A vecpress artifact",
-            "",
-            f"- Input: {models} ({self.in_dim} dimensions)",
-            f"- Head: `{recipe.get('head', 'none')}`",
-            f"- Quantizer: `{recipe.get('quantizer', 'none (float32)')}`",
-            f"- Bytes per vector: {self.bytes_per_vector} "
-            f"({4 * self.in_dim / self.bytes_per_vector:.1f}x smaller), plus "
-            f"{self.table_bytes} bytes once",
-            f"- Fingerprint: `{self.fingerprint}`",
-            f"- Fitted on: `{self.provenance.get('corpus', 'embeddings')}`, seed "
-            f"{self.provenance['seed']}, vecpress {self.provenance['vecpress']}",
-        ]
-        for name, score in self.provenance.get("scores", {}).items():
-            lines.append(f"- {name}: {score:.4f}")
-        return "\n".join([*lines, "", "Load it with `vecpress.Pipeline.load(folder)`.", ""])
+        recipe = Recipe.from_dict(content.pop("recipe"))
+        return cls(recipe=recipe, **content)
 
     def _shorten(self, embeddings: Float32[Array, "n in_dim"]) -> Float32[Array, "n dim"]:
         if self.head is not None:
@@ -316,35 +314,3 @@ class Pipeline:
                 f"{self.provenance['encoder']}, those found here have {self.encoder.fingerprint}: "
                 "install the same weights, or fit again"
             )
-
-
-def embed(
-    encoder: Encoder | None, documents: Documents, rows: Array | slice
-) -> Float32[Array, "n d"]:
-    """Give the unit embeddings of some documents, in order.
-
-    Raises:
-        DataError: a vector is not finite.
-    """
-    if isinstance(documents, Corpus):
-        assert encoder is not None
-        numbers = range(len(documents))[rows] if isinstance(rows, slice) else rows
-        return encoder.encode([documents.texts[int(i)] for i in numbers])
-    return as_embeddings(np.asarray(documents[rows]))
-
-
-def sample_rows(n: int, most: int, seed: int) -> Array | slice:
-    """Draw at most `most` of n rows, ascending; all of them if they are few enough."""
-    if n <= most:
-        return slice(0, n)
-    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
-
-
-def _digest(embeddings: Float32[Array, "n d"]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(embeddings).tobytes()).hexdigest()[:32]
-
-
-def _nbytes(part: Any) -> int:
-    arrays = [getattr(part, field.name) for field in fields(part)]
-    flat = [a for item in arrays for a in (item if isinstance(item, tuple) else (item,))]
-    return sum(a.nbytes for a in flat if isinstance(a, np.ndarray))

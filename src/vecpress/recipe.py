@@ -9,9 +9,8 @@ from typing import Any
 from vecpress import registry
 from vecpress.arrays import Array
 from vecpress.corpus import Corpus
-from vecpress.encoders.catalogue import combine, find
 from vecpress.errors import ConfigError
-from vecpress.stages import Compressor, Encoder, FittedOnTexts, Quantizer
+from vecpress.stages import Compressor, Quantizer
 
 Documents = Corpus | Array
 """Texts, or vectors somebody already has."""
@@ -56,11 +55,12 @@ class Recipe:
         unknown = sorted(values.keys() - known)
         if unknown:
             raise ConfigError(f"a recipe has no {unknown[0]!r}; it has {', '.join(sorted(known))}")
-        made = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        if made.get("head") is not None:
-            made["head"] = registry.build(registry.COMPRESSORS, made["head"])
-        if made.get("quantizer") is not None:
-            made["quantizer"] = registry.build(registry.QUANTIZERS, made["quantizer"])
+        made: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        for name, table in [("head", registry.COMPRESSORS), ("quantizer", registry.QUANTIZERS)]:
+            if made.get(name) is not None:
+                made[name] = registry.build(table, made[name])
         return cls(**made)
 
     @classmethod
@@ -86,23 +86,3 @@ class Recipe:
         if self.quantizer is not None:
             values["quantizer"] = registry.describe(registry.QUANTIZERS, self.quantizer)
         return values
-
-
-def make_encoder(recipe: Recipe, documents: Documents) -> Encoder | None:
-    """Make the encoders of a recipe; those of words are fitted on the texts.
-
-    Raises:
-        ConfigError: models without texts, or texts without models.
-    """
-    if not isinstance(documents, Corpus):
-        if recipe.models:
-            raise ConfigError(
-                f"vectors are already encoded, so they take no models, got "
-                f"{', '.join(recipe.models)}"
-            )
-        return None
-    if not recipe.models:
-        raise ConfigError("texts need at least one model, such as minilm,wordllama; got none")
-    found = [find(name) for name in recipe.models]
-    fitted = [e.fit(documents.texts) if isinstance(e, FittedOnTexts) else e for e in found]
-    return combine(fitted, recipe.weights)

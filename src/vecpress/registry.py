@@ -61,7 +61,7 @@ def load(table: Mapping[str, Entry], name: str) -> type[Any]:
     """Import the class called `name`; `module:Class` names one outside this library.
 
     Raises:
-        ConfigError: the name is not in the table.
+        ConfigError: the name is not in the table, or nothing stands where it points.
         MissingExtraError: a package that the class needs is not installed.
     """
     if name not in table and ":" not in name:
@@ -71,6 +71,8 @@ def load(table: Mapping[str, Entry], name: str) -> type[Any]:
         )
     entry = table.get(name, Entry(name))
     module, _, attribute = entry.target.partition(":")
+    if not module or module.startswith("."):
+        raise ConfigError(f"cannot import {name!r}: write it as 'module:Class'")
     try:
         found = getattr(import_module(module), attribute, None)
     except ModuleNotFoundError as error:
@@ -79,7 +81,7 @@ def load(table: Mapping[str, Entry], name: str) -> type[Any]:
         if name in table:
             raise
         raise ConfigError(f"cannot import {name!r}: {error}") from error
-    if found is None:
+    if not isinstance(found, type):
         raise ConfigError(f"module {module!r} has no class {attribute!r}")
     return found
 

@@ -149,7 +149,9 @@ def test_blocks_cover_the_range_in_order(n, size, cuts):
 
 
 def test_the_first_dimension_is_in_the_lowest_bits():
-    np.testing.assert_array_equal(pack(np.array([[1, 0, 0, 0, 0, 0, 0, 0, 1]], np.uint8), 1), [[1, 1]])
+    np.testing.assert_array_equal(
+        pack(np.array([[1, 0, 0, 0, 0, 0, 0, 0, 1]], np.uint8), 1), [[1, 1]]
+    )
     np.testing.assert_array_equal(pack(np.array([[0x3, 0xA, 0xF]], np.uint8), 4), [[0xA3, 0x0F]])
     np.testing.assert_array_equal(pack(np.array([[5, 2, 7]], np.uint8), 3), [[0b11_010_101, 0b1]])
 

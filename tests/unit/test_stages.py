@@ -1,5 +1,6 @@
 """Heads against numbers worked out by hand."""
 
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -147,15 +148,19 @@ def test_embeddings_of_another_width_are_refused_with_the_usual_cause():
 
 def test_layers_that_do_not_fit_each_other_are_refused():
     with pytest.raises(ShapeError, match=r"takes 3 .* bias of 2 .*shape \(2, 3\), got \(2, 4\)"):
-        Head(weights=(f32(np.ones((3, 5))), f32(np.ones((2, 4)))), biases=(f32([0] * 3), f32([0, 0])))
-    with pytest.raises(ShapeError, match=r"bias of 1 needs a weight of shape \(1, 5\), got \(2, 5\)"):
+        Head(
+            weights=(f32(np.ones((3, 5))), f32(np.ones((2, 4)))), biases=(f32([0] * 3), f32([0, 0]))
+        )
+    with pytest.raises(
+        ShapeError, match=r"bias of 1 needs a weight of shape \(1, 5\), got \(2, 5\)"
+    ):
         Head(weights=(f32(np.ones((2, 5))),), biases=(f32([0]),))
 
 
 def test_a_head_needs_layers_with_biases():
     with pytest.raises(ConfigError, match="at least one of each, got 0 weights and 0 biases"):
         Head(weights=(), biases=())
-    with pytest.raises(ConfigError, match="one bias per weight .* got 1 weights and 0 biases"):
+    with pytest.raises(ConfigError, match=r"one bias per weight .* got 1 weights and 0 biases"):
         Head(weights=(f32([[1]]),), biases=())
 
 
@@ -165,7 +170,8 @@ def test_a_residual_head_cannot_widen(in_dim):
         one_layer(np.ones((3, in_dim)), residual=True)
 
 
-def test_an_unknown_activation_is_refused_and_not_taken_for_relu():
+def test_an_unknown_activation_is_refused_and_not_taken_for_relu(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is for a user
     with pytest.raises(ConfigError, match="must be identity, relu or leaky_relu, got 'gelu'"):
         one_layer([[1]], activation="gelu")
 

@@ -59,6 +59,7 @@ class ConcatDecoder:
             raise ConfigError(
                 f"nested_dims must lie between 1 and dim, and end with dim={self.dim}, got {stops}"
             )
+        self._schedule()
 
     def fit(self, training: TrainingSet, *, seed: int = 0, progress: Progress = silent) -> Head:
         """Train on the documents; BatchNorm and LayerNorm's affine parts fold into the layer.
@@ -69,22 +70,24 @@ class ConcatDecoder:
         documents = _sample(training.documents, self.sample, seed)
         module = self._start(documents, seed)
         stops = self.nested_dims or _doubling(self.dim)
-        schedule = Schedule(
+        train(
+            module,
+            documents,
+            loss=lambda outputs, batch: similarity_matching(outputs, batch, stops),
+            schedule=self._schedule(),
+            seed=seed,
+            progress=progress,
+        )
+        return module.head()
+
+    def _schedule(self) -> Schedule:
+        return Schedule(
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             patience=self.patience,
         )
-        train(
-            module,
-            documents,
-            loss=lambda outputs, batch: similarity_matching(outputs, batch, stops),
-            schedule=schedule,
-            seed=seed,
-            progress=progress,
-        )
-        return module.head()
 
     def _start(self, documents: Array, seed: int) -> "_Decoder":
         module = _Decoder(documents.shape[1], self.dim, paper=self.form == "paper")
@@ -97,7 +100,7 @@ class ConcatDecoder:
                     raise ConfigError(
                         f"init='pca' needs dim of at most {documents.shape[1]}, got {self.dim}"
                     )
-                start = Spectrum.of(TrainingSet(documents=documents)).head(self.dim, gamma=0)
+                start = Spectrum.of(TrainingSet(documents=documents)).head(self.dim, gamma=0.0)
                 module.linear.weight.copy_(torch.from_numpy(start.weights[0]))
         return module
 
@@ -108,7 +111,7 @@ class _Decoder(nn.Module):
     def __init__(self, in_dim: int, dim: int, *, paper: bool) -> None:
         super().__init__()
         self.before = nn.LayerNorm(in_dim) if paper else None
-        self.linear = nn.Linear(in_dim, dim)
+        self.linear = nn.utils.skip_init(nn.Linear, in_dim, dim)  # leaves torch's global seed alone
         self.after = nn.BatchNorm1d(dim) if paper else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,11 +124,14 @@ class _Decoder(nn.Module):
         weight = self.linear.weight.detach().double()
         bias = self.linear.bias.detach().double()
         if self.before is not None and self.after is not None:
+            mean, variance = self.after.running_mean, self.after.running_var
+            assert mean is not None
+            assert variance is not None
             bias = bias + weight @ self.before.bias.detach().double()
             weight = weight * self.before.weight.detach().double()
-            spread = (self.after.running_var.double() + self.after.eps).sqrt()
+            spread = (variance.double() + self.after.eps).sqrt()
             gain = self.after.weight.detach().double() / spread
-            bias = (bias - self.after.running_mean.double()) * gain
+            bias = (bias - mean.double()) * gain
             bias = bias + self.after.bias.detach().double()
             weight = weight * gain[:, None]
         paper = self.before is not None

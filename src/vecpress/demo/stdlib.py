@@ -9,6 +9,7 @@ import importlib
 import inspect
 import os
 import pkgutil
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from typing import Any, NamedTuple
 _ACTS_ON_IMPORT = {"antigravity", "this", "idlelib", "turtledemo", "__main__"}
 _PATH_MODULES = {"posixpath", "ntpath", "genericpath"}  # known as os.path
 _NOT_A_LIBRARY = {"test", "tests", "lib2to3", "distutils", "ensurepip", "pydoc_data", "encodings"}
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+"""Of a default value in a signature; it is another one in every process."""
 
 
 class Symbol(NamedTuple):
@@ -85,10 +88,11 @@ def _public(module: ModuleType) -> Iterator[tuple[str, Any]]:
     if isinstance(module.__doc__, str):
         yield path, module
     listed = getattr(module, "__all__", None)
-    for name in listed if listed is not None else [n for n in vars(module) if n[:1] != "_"]:
+    for name in vars(module) if listed is None else listed:
         value = getattr(module, name, None)
         kind_fits = inspect.isclass(value) or inspect.isroutine(value)
-        if kind_fits and _documented(value) and (listed is not None or _owns(module, value)):
+        published = name[:1] != "_" and (listed is not None or _owns(module, value))
+        if kind_fits and published and _documented(value):
             yield (name if path == "builtins" else f"{path}.{name}"), value
 
 
@@ -116,6 +120,6 @@ def _documented(value: object) -> bool:
 
 def _signature(value: object) -> str:
     try:
-        return str(inspect.signature(value)) if callable(value) else ""
+        return _ADDRESS.sub("", str(inspect.signature(value))) if callable(value) else ""
     except (TypeError, ValueError):  # many builtins do not tell
         return ""

@@ -87,7 +87,7 @@ def find(name: str) -> Encoder | FittedOnTexts:
             raise ConfigError(f"write lexical:256 (a number of dimensions), got {name!r}")
         options = {"dim": int(rest)} if rest else {}
         return registry.build(registry.ENCODERS, {"kind": "lexical", **options})
-    if rest and prefix.replace(".", "").replace("_", "").isalnum():
+    if rest and all(part.isidentifier() for part in prefix.split(".")):
         return registry.build(registry.ENCODERS, {"kind": name})
     raise ConfigError(
         f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
@@ -97,4 +97,5 @@ def find(name: str) -> Encoder | FittedOnTexts:
 
 def combine(encoders: list[Encoder], weights: tuple[float, ...] | None) -> Encoder:
     """Put encoders side by side; one alone stays as it is."""
-    return encoders[0] if len(encoders) == 1 else Concat(encoders=tuple(encoders), weights=weights)
+    concat = Concat(encoders=tuple(encoders), weights=weights)  # checks the weights of one, too
+    return encoders[0] if len(encoders) == 1 else concat

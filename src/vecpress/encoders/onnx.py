@@ -11,13 +11,20 @@ from typing import Literal
 import numpy as np
 import onnxruntime
 from jaxtyping import Float32
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from tokenizers import Tokenizer
 
 from vecpress.arrays import Array, normalize
-from vecpress.encoders.files import digest, locate
-from vecpress.errors import ModelError
+from vecpress.encoders.files import digest
+from vecpress.errors import ConfigError, ModelError
 from vecpress.stages import Role
+
+_POOLINGS = {
+    "cls": "cls",
+    "mean": "mean",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+}
+"""What 1_Pooling/config.json says, today and formerly, and what we call it."""
 
 _GRAPHS = ("model.onnx", "onnx/model.onnx", "model_quantized.onnx", "onnx/model_quantized.onnx")
 
@@ -45,10 +52,20 @@ class OnnxEncoder:
     max_length: int = 256
     threads: int = 0
 
+    def __post_init__(self) -> None:
+        if self.pooling not in ("cls", "mean", None):
+            raise ConfigError(f"pooling must be 'cls' or 'mean', got {self.pooling!r}")
+        if self.max_length < 1:
+            raise ConfigError(f"max_length must be at least 1, got {self.max_length}")
+
     @cached_property
     def _folder(self) -> Path:
         folder = Path(self.model).expanduser()
-        return folder if folder.is_dir() else locate(self.model)
+        if not folder.is_dir():
+            raise ModelError(
+                f"{self.model!r} is not a folder here: give one with model.onnx and tokenizer.json"
+            )
+        return folder
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
@@ -60,7 +77,7 @@ class OnnxEncoder:
         options.intra_op_num_threads = self.threads
         try:
             return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except (ort_errors.InvalidProtobuf, ort_errors.Fail, ort_errors.InvalidGraph) as error:
+        except Exception as error:  # its errors have no class in common but this
             raise ModelError(f"{graph} is not a graph that onnxruntime loads: {error}") from error
 
     @cached_property
@@ -68,7 +85,10 @@ class OnnxEncoder:
         path = self._folder / "tokenizer.json"
         if not path.is_file():
             raise ModelError(f"{self._folder} has no tokenizer.json")
-        tokenizer = Tokenizer.from_file(str(path))
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises this very class
+            raise ModelError(f"{path} is not a tokenizer: {error}") from error
         tokenizer.enable_truncation(self.max_length)
         config = self._folder / "tokenizer_config.json"
         token = json.loads(config.read_text()).get("pad_token") if config.is_file() else None
@@ -82,8 +102,15 @@ class OnnxEncoder:
             return self.pooling
         path = self._folder / "1_Pooling" / "config.json"
         config = json.loads(path.read_text()) if path.is_file() else {}
-        first = config.get("pooling_mode_cls_token") or config.get("pooling_mode") == "cls"
-        return "cls" if first else "mean"
+        formerly = [name for name, on in config.items() if "pooling_mode_" in name and on]
+        asked = config.get("pooling_mode") or formerly or "mean"
+        modes = [asked] if isinstance(asked, str) else list(asked)
+        if len(modes) > 1 or modes[0] not in _POOLINGS:
+            raise ModelError(
+                f"{path} asks for the pooling {' and '.join(modes)}: known are cls and mean; a "
+                "graph that pools itself gives the output sentence_embedding"
+            )
+        return _POOLINGS[modes[0]]
 
     @cached_property
     def dim(self) -> int:
@@ -93,7 +120,7 @@ class OnnxEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the folder and of every option that shapes the vectors."""
-        options = [self.query_prompt, self.document_prompt, self._pooling, self.max_length]
+        options = [self.query_prompt, self.document_prompt, self.pooling, self.max_length]
         parts = ["onnx", digest(self._folder), options]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
@@ -121,8 +148,14 @@ class OnnxEncoder:
         }
         names = [output.name for output in self._session.get_outputs()]
         wanted = "sentence_embedding" if "sentence_embedding" in names else names[0]
-        taken = {i.name: given[i.name] for i in self._session.get_inputs()}
-        (output,) = self._session.run([wanted], taken)
+        inputs = [i.name for i in self._session.get_inputs()]
+        if not given.keys() >= set(inputs):
+            raise ModelError(
+                f"the graph of {self.model!r} takes {', '.join(inputs)}: only {', '.join(given)} "
+                "can be given"
+            )
+        (found,) = self._session.run([wanted], {name: given[name] for name in inputs})
+        output = np.asarray(found, np.float32)
         if output.ndim == 2:
             return output
         if self._pooling == "cls":

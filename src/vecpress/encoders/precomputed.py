@@ -1,6 +1,9 @@
 """Vectors that somebody else's model made: .npy (memory-mapped), .npz, .parquet."""
 
+import os
 import zipfile
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +44,7 @@ def open_vectors(path: str | Path) -> Vectors:
         raise DataError(f"cannot read vectors from {path}: give .npy, .npz or .parquet")
     try:
         array, ids = {".npy": _npy, ".npz": _npz, ".parquet": _parquet}[path.suffix](path)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} is not a readable {path.suffix} file: {error}") from error
@@ -60,11 +63,17 @@ def open_vectors(path: str | Path) -> Vectors:
 
 
 def _npy(path: Path) -> tuple[Array, None]:
-    return np.load(path, mmap_mode="r", allow_pickle=False), None
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise ValueError("it is an .npz archive")  # noqa: TRY004 - of the file, not of a type
+    return array, None
 
 
 def _npz(path: Path) -> tuple[Array, Any]:
-    with np.load(path, allow_pickle=False) as file:
+    file = np.load(path, allow_pickle=False)
+    if isinstance(file, np.ndarray):
+        raise ValueError("it is an .npy array")  # noqa: TRY004 - as above
+    with file:
         others = [name for name in file.files if name != "ids"]
         name = "embeddings" if "embeddings" in others else others[0] if len(others) == 1 else None
         if name is None:
@@ -78,19 +87,51 @@ def _parquet(path: Path) -> tuple[Array, Any]:
     lists = [field.name for field in table.schema if _is_list(field.type)]
     if len(lists) != 1:
         raise DataError(f"{path} must have one column of lists of numbers, got {lists or 'none'}")
-    column = table[lists[0]].combine_chunks()
-    values = column.flatten().to_numpy(zero_copy_only=False)
-    if column.null_count or len(values) % len(column) or len(set(_lengths(column))) > 1:
+    column = table[lists[0]]
+    chunks = [chunk.flatten() for chunk in column.chunks]  # joined, their offsets may overflow
+    lengths = _lengths(column)
+    if column.null_count + sum(chunk.null_count for chunk in chunks) or len(lengths) > 1:
         raise DataError(f"the lists of {path} must all have the same length, without nulls")
+    values = [chunk.to_numpy(zero_copy_only=False) for chunk in chunks]
+    rows = np.concatenate(values or [np.empty(0, np.float32)])
     name = next((n for n in ("_id", "id", "ids") if n in table.column_names), None)
-    return values.reshape(len(column), -1), table[name].to_pylist() if name else None
+    return rows.reshape(len(column), *lengths), table[name].to_pylist() if name else None
 
 
 def _is_list(kind: Any) -> bool:
     types = registry.require("pyarrow.types", extra="parquet")
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
+        return False
+    return types.is_floating(kind.value_type) or types.is_integer(kind.value_type)
 
 
 def _lengths(column: Any) -> list[int]:
     compute = registry.require("pyarrow.compute", extra="parquet")
     return compute.list_value_length(column).unique().to_pylist()
+
+
+def write_vectors(path: str | Path, rows: Array, ids: Sequence[str]) -> None:
+    """Write embeddings or codes, whole or not at all: .npy, or .parquet with their ids.
+
+    Raises:
+        DataError: the name has another ending, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in (".npy", ".parquet"):
+        raise DataError(f"vectors are written as .npy or .parquet, got {path}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.suffix == ".npy":
+            with draft.open("wb") as file:
+                np.save(file, rows)
+        else:
+            arrow = registry.require("pyarrow", extra="parquet")
+            parquet = registry.require("pyarrow.parquet", extra="parquet")
+            flat = arrow.array(np.ascontiguousarray(rows).ravel())
+            column = arrow.FixedSizeListArray.from_arrays(flat, rows.shape[1])
+            parquet.write_table(arrow.table({"id": list(ids), "vector": column}), draft)
+        draft.replace(path)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error}") from error
+    finally:
+        draft.unlink(missing_ok=True)

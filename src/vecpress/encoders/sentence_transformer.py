@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float32
 from sentence_transformers import SentenceTransformer
 
-from vecpress.arrays import Array, normalize
+from vecpress.arrays import Array, blocks, normalize
 from vecpress.encoders.files import digest, locate
-from vecpress.errors import ModelError
+from vecpress.errors import ConfigError, ModelError
 from vecpress.stages import Role
 
 Pooling = Literal["cls", "mean"]
@@ -42,12 +42,19 @@ class SentenceTransformerEncoder:
     document_pooling: Pooling | None = None
     max_length: int | None = None
 
+    def __post_init__(self) -> None:
+        for pooling in (self.query_pooling, self.document_pooling):
+            if pooling not in ("cls", "mean", None):
+                raise ConfigError(f"pooling must be 'cls' or 'mean', got {pooling!r}")
+        if self.max_length is not None and self.max_length < 1:
+            raise ConfigError(f"max_length must be at least 1, got {self.max_length}")
+
     @cached_property
     def _engine(self) -> SentenceTransformer:
         folder = locate(self.model, revision=self.revision)
         try:
             engine = SentenceTransformer(str(folder), local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # its own, and those of transformers, safetensors and torch
             raise ModelError(
                 f"{self.model!r} is not a sentence-transformers model: {error}"
             ) from error
@@ -63,26 +70,36 @@ class SentenceTransformerEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the model's files and of every option."""
-        options = [self.query_prompt, self.document_prompt, self.query_pooling]
+        options: list[Any] = [self.query_prompt, self.document_prompt, self.query_pooling]
         options += [self.document_pooling, self.max_length]
         files = digest(locate(self.model, revision=self.revision))
         return hashlib.sha256(json.dumps(["st", files, options]).encode()).hexdigest()[:32]
 
     def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
         """Embed each text, in order."""
-        pooling = self.query_pooling if role == "query" else self.document_pooling
-        common: dict[str, Any] = {"prompt": self._prompt(role), "show_progress_bar": False}
         if not texts:
             return np.empty((0, self.dim), np.float32)
+        pooling = self.query_pooling if role == "query" else self.document_pooling
+        common: dict[str, Any] = {
+            "prompt": self._prompt(role),
+            "task": role,  # some models have a route for each
+            "show_progress_bar": False,
+        }
         if pooling is None:
             rows = self._engine.encode(list(texts), convert_to_numpy=True, **common)
-        else:
-            tokens = self._engine.encode(
-                list(texts), output_value="token_embeddings", convert_to_numpy=False, **common
-            )
-            rows = torch.stack([t[0] if pooling == "cls" else t.mean(dim=0) for t in tokens])
-            rows = rows.cpu().numpy()
+        else:  # a few at a time: token embeddings take hundreds of times the room of a text's
+            parts = [texts[some] for some in blocks(len(texts), 256)]
+            rows = np.concatenate([self._pool(list(part), pooling, common) for part in parts])
         return normalize(np.ascontiguousarray(rows, dtype=np.float32))
+
+    def _pool(
+        self, texts: list[str], pooling: Pooling, common: dict[str, Any]
+    ) -> Float32[Array, "n d"]:
+        tokens = self._engine.encode(
+            texts, output_value="token_embeddings", convert_to_numpy=False, **common
+        )
+        rows = [t[0].float() if pooling == "cls" else t.float().mean(dim=0) for t in tokens]
+        return torch.stack(rows).cpu().numpy()
 
     def _prompt(self, role: Role) -> str:
         given = self.query_prompt if role == "query" else self.document_prompt
@@ -90,4 +107,4 @@ class SentenceTransformerEncoder:
             return given
         own = self._engine.prompts
         names = ["query"] if role == "query" else ["document", "passage", "corpus"]
-        return next((own[name] for name in names if own.get(name)), "")
+        return next((prompt for name in names if (prompt := own.get(name))), "")

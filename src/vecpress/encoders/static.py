@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from vecpress.arrays import Array, blocks, normalize
 from vecpress.encoders.files import locate
-from vecpress.errors import ModelError
+from vecpress.errors import ConfigError, ModelError
 from vecpress.stages import Role
 
 
@@ -52,6 +52,10 @@ class StaticEncoder:
     revision: str | None = None
     max_length: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.max_length is not None and self.max_length < 1:
+            raise ConfigError(f"max_length must be at least 1, got {self.max_length}")
+
     @cached_property
     def _files(self) -> tuple[Path, _Layout]:
         folder = locate(self.model, revision=self.revision)
@@ -63,7 +67,10 @@ class StaticEncoder:
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         folder, layout = self._files
-        tokenizer = Tokenizer.from_file(str(folder / layout.tokenizer))
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / layout.tokenizer))
+        except Exception as error:  # the library raises this very class
+            raise ModelError(f"{folder / layout.tokenizer} is not a tokenizer: {error}") from error
         tokenizer.no_padding()
         tokenizer.no_truncation()  # done below, after unknown tokens are dropped
         return tokenizer

@@ -1,0 +1,40 @@
+"""What people read first in an artifact's folder: its README.md."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def describe(
+    recipe: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    *,
+    bytes_per_vector: int,
+    table_bytes: int,
+    fingerprint: str,
+) -> str:
+    """Write the card: what goes in, what comes out, what it costs, what it was fitted on."""
+    in_dim = provenance["in_dim"]
+    corpus = provenance["corpus"]
+    lines = [
+        "# A vecpress artifact",
+        "",
+        f"- Input: {', '.join(recipe['models']) or 'precomputed vectors'} ({in_dim} dimensions)",
+        f"- Head: {_options(recipe.get('head'))}",
+        f"- Quantizer: {_options(recipe.get('quantizer'))}",
+        f"- Bytes per vector: {bytes_per_vector} ({4 * in_dim / bytes_per_vector:.1f}x smaller "
+        f"than float32), plus {table_bytes:,} bytes once",
+        f"- Fitted on {provenance['sample']:,} of {corpus.get('documents', '?')} documents (digest "
+        f"`{corpus.get('digest', 'unknown')}`), seed {provenance['seed']}",
+        f"- Fingerprint: `{fingerprint}`, made by vecpress {provenance['vecpress']}",
+        "",
+        "Load it with `vecpress.Pipeline.load(folder)`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _options(method: Mapping[str, Any] | None) -> str:
+    if method is None:
+        return "none"
+    options = [f"{key} {value}" for key, value in method.items() if key != "kind"]
+    return f"{method['kind']} ({', '.join(options)})" if options else str(method["kind"])

@@ -1,0 +1,59 @@
+"""What `vecpress demo` does, in the order a user would."""
+
+from pathlib import Path
+
+from vecpress import screen
+from vecpress.budget import fit_to_budget
+from vecpress.compare import compare
+from vecpress.corpus import write_benchmark
+from vecpress.demo import BUDGETS, MODELS, QUESTIONS, standard_library
+from vecpress.recipe import Recipe
+from vecpress.report import render, write_results
+
+
+def run(out: Path, cache: Path) -> None:
+    """Harvest, encode, compare, fit, index, ask and report; leave everything in `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    benchmark = standard_library()
+    folder = out / benchmark.name
+    folder.mkdir(exist_ok=True)
+    write_benchmark(folder, benchmark)
+    screen.say(
+        f"{len(benchmark.corpus):,} documents: the docstrings of this Python's standard library. "
+        f"{len(benchmark.queries)} questions, judged by hand."
+    )
+    recipe = Recipe(models=MODELS)
+    with screen.progress() as progress:
+        rows = compare(benchmark, recipe, BUDGETS, cache=cache, progress=progress)
+        pipeline, choice = fit_to_budget(
+            recipe, benchmark.corpus, BUDGETS[1], cache=cache, progress=progress
+        )
+        index = pipeline.index(benchmark.corpus, progress=progress)
+    pipeline.save(out / "press", overwrite=True)
+    pipeline.save_index(index, out / "index", overwrite=True)
+    results = [row.to_dict() for row in rows]
+    write_results(out / "results.jsonl", results)
+    page = render(results, command=f"vecpress demo --out {out}")
+    (out / "report.html").write_text(page, encoding="utf-8")
+
+    screen.OUT.print(screen.choice_table(choice))
+    screen.OUT.print(screen.comparison_table(rows))
+    for question in QUESTIONS:
+        hits = pipeline.search(index, [question], 3)
+        screen.OUT.print(f"\n[bold]{question}[/bold]")
+        screen.answers(
+            [
+                {"id": id_, "score": float(score), "text": index.snippet(int(row))}
+                for id_, score, row in zip(hits.ids[0], hits.scores[0], hits.rows[0], strict=True)
+            ]
+        )
+    _say_next(out, folder)
+
+
+def _say_next(out: Path, folder: Path) -> None:
+    screen.say(f"\nThe report: {out}/report.html")
+    screen.say("What to type next:")
+    screen.say(f'  vecpress search {out}/index "your own question"')
+    screen.say(f"  vecpress evaluate {out}/press {folder}")
+    screen.say(f"  vecpress fit vectors.npy --budget 64B --out {out}/mine     # your own vectors")
+    screen.say(f"  vecpress compare BEIR_FOLDER --models {','.join(MODELS)} --out {out}/compared")

@@ -1,0 +1,110 @@
+"""What the command line shows: tables and progress, never on a pipe that somebody reads."""
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vecpress.budget import Choice
+from vecpress.compare import Row
+from vecpress.stages import Progress as Report
+
+OUT = Console(highlight=False)
+ERR = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress() -> Generator[Report]:
+    """Draw a bar for each thing reported, on stderr, and only if a person is watching."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=ERR, disable=not ERR.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            kind = what.partition(",")[0]
+            if kind not in tasks or bars.tasks[tasks[kind]].finished:
+                tasks[kind] = bars.add_task(what, total=total)
+            bars.update(tasks[kind], description=what, completed=done, total=total)
+
+        yield report
+
+
+def say(text: str = "") -> None:
+    """Print a line for people."""
+    OUT.print(text, soft_wrap=True)
+
+
+def dump(value: Any) -> None:
+    """Print one JSON object and nothing else."""
+    print(json.dumps(value, ensure_ascii=False))  # noqa: T201 - the one thing on stdout
+
+
+def choice_table(choice: Choice, shown: int = 5) -> Table:
+    """Show the best ways found to spend a budget."""
+    table = Table(title=f"{len(choice.trials)} ways to spend {choice.budget} bytes, tried")
+    table.add_column("head and code")
+    table.add_column("bytes", justify="right")
+    table.add_column("agreement with float neighbours", justify="right")
+    for i, trial in enumerate(choice.trials[:shown]):
+        mark = "[bold green]" if i == 0 else ""
+        cells = (str(trial), str(trial.code_bytes), f"{trial.agreement:.3f}")
+        table.add_row(*(f"{mark}{cell}" for cell in cells))
+    return table
+
+
+def answers(ranked: Sequence[Mapping[str, Any]]) -> None:
+    """Print hits for people: score, id, and how the document begins."""
+    for hit in ranked:
+        OUT.print(f"{hit['score']:.4f}  {hit['id']}", markup=False)
+        if hit["text"]:
+            start = " ".join(str(hit["text"]).split())
+            OUT.print(f"        {start}", markup=False, overflow="ellipsis", no_wrap=True)
+
+
+def evaluation_table(result: Mapping[str, Any]) -> Table:
+    """Show what an artifact scores."""
+    table = Table(title=f"{result['benchmark']}: {result['n_queries']} queries, "
+                  f"{result['n_documents']} documents")  # fmt: skip
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    for name in ("ndcg@10", "recall@100", "mrr@10", "baseline_ndcg@10"):
+        table.add_row(name, f"{result[name]:.4f}")
+    table.add_row("recovery", f"{100 * result['recovery']:.1f} %")
+    table.add_row("bytes per vector", f"{result['bytes_per_vector']:,}")
+    table.add_row("bytes once (tables)", f"{result['table_bytes']:,}")
+    table.add_row("compression factor", f"{result['compression_factor']:.1f}x")
+    if result["n_unanswered"]:
+        table.add_row("queries without an answer (count as 0)", str(result["n_unanswered"]))
+    return table
+
+
+def comparison_table(rows: Sequence[Row]) -> Table:
+    """Show methods beside each other."""
+    table = Table(title=f"{rows[0].benchmark}: nDCG@10 per byte")
+    table.add_column("what")
+    table.add_column("method")
+    for heading in ("nDCG@10", "recall@100", "bytes/vector", "smaller", "kept"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        style = {"chosen": "bold green", "concatenation": "bold"}.get(row.group)
+        table.add_row(
+            row.group,
+            escape(row.method),
+            f"{row.measures['ndcg@10']:.4f}",
+            f"{row.measures['recall@100']:.4f}",
+            f"{row.bytes_per_vector:,}",
+            f"{row.compression_factor:.1f}x",
+            f"{100 * row.recovery:.1f} %",
+            style=style,
+        )
+    return table
