@@ -9,11 +9,9 @@ import safetensors.numpy
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = [
-    *SPECIAL,
-    *"the a cat dog bird fish sat ran on under mat tree and or very red blue query passage".split(),
-    *"##s ##ing ##er : . ? ! b c d e f g h i j k l m n o p q r s t u v w x y z".split(),
-]
+_KNOWN = "the a cat dog bird fish sat ran on under mat tree and or very red blue query passage"
+_PIECES = "##s ##ing ##er : . ? !"
+WORDS = [*SPECIAL, *_KNOWN.split(), *_PIECES.split(), *"bcdefghijklmnopqrstuvwxyz"]
 HIDDEN = 32
 TEXTS = [
     "the cat sat on the mat.",
@@ -70,7 +68,6 @@ def bert_folder(folder, *, pooling="mean", prompts=None, seed=0):
     SentenceTransformer(modules=modules, prompts=prompts).save(str(folder / "model"))
     shutil.rmtree(raw)
     return folder / "model"
-
 
 
 class _Graph:

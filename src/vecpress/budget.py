@@ -50,9 +50,7 @@ class Trial:
 
     def __str__(self) -> str:
         rotated = ", rotated" if self.quantizer.rotate else ""
-        return (
-            f"{self.head.dim} dims x {self.quantizer.bits} bits, gamma {self.head.gamma:g}{rotated}"
-        )
+        return f"{self.head.dim} x {self.quantizer.bits} bit, gamma {self.head.gamma:g}{rotated}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ def fit(
     out: OutOption,
     models: ModelsOption = "",
     weights: WeightsOption = "",
-    head: Annotated[str, typer.Option(help="Method that shortens; see --recipe for options.")] = "",
+    head: Annotated[str, typer.Option(help="power-pca, pca, truncation, random, concat-decoder.")] = "",
     dim: Annotated[int | None, typer.Option(help="Dimensions kept.")] = None,
     bits: Annotated[int | None, typer.Option(help="Bits per dimension, 1 to 8.")] = None,
     budget: Annotated[str, typer.Option(help="Bytes per vector, such as 64B.")] = "",

@@ -138,14 +138,14 @@ class _Table:
         choice = choose(self.sample.embeddings, budget, seed=self.sample.seed, progress=progress)
         best, chosen = choice.best, choice.apply(self.recipe)
         yield self.fitted("chosen", str(best), chosen, budget=budget)
-        shape = f"{best.head.dim} dims x {best.quantizer.bits} bits"
+        shape = f"{best.head.dim} x {best.quantizer.bits} bit"
         plain = replace(best.quantizer, rotate=False)
         recipe = replace(self.recipe, head=PCA(dim=best.head.dim), quantizer=plain)
-        yield self.fitted("baseline", f"PCA, {shape}", recipe, budget=budget)
+        yield self.fitted("baseline", f"PCA {shape}", recipe, budget=budget)
         for kind in heads:
             head = registry.build(registry.COMPRESSORS, {"kind": kind, "dim": best.head.dim})
             recipe = replace(self.recipe, head=head, quantizer=best.quantizer)
-            method = f"{kind}, {shape}"
+            method = f"{kind} {shape}"
             yield self.fitted("trained", method, recipe, budget=budget, progress=progress)
 
     def fitted(

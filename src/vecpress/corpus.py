@@ -78,7 +78,8 @@ class Corpus:
                     f"{text!r} among the fields {sorted(map(str, record))}"
                 )
             title = record.get("title") or ""
-            ids.append(str(record.get("_id", record.get("id", number))))
+            given = (record.get(key) for key in ("_id", "id"))
+            ids.append(str(next((id_ for id_ in given if id_ is not None), number)))
             texts.append(f"{title} {text}".strip())
             if not _is_unicode(texts[-1]):
                 raise DataError(

@@ -23,8 +23,9 @@ _GROUPS = {
     "single model": "single model, float32",
     "concatenation": "concatenation, float32",
 }
+_UNITS = ("B", "kB", "MB", "GB")
 _NEEDED = ("benchmark", "group", "method", "bytes_per_vector", "ndcg@10", "recall@100", "recovery")
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 400, 56, 20, 16, 44
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 410, 64, 24, 30, 44
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:
@@ -114,12 +115,13 @@ def _plot(results: Sequence[Result]) -> str:
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="nDCG over bytes">']
     for power in range(low_x, high_x + 1):
         parts.append(f'<path class="grid" d="M{x(power):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
-        parts.append(f'<text x="{x(power):.1f}" y="{_HEIGHT - 24}">{_bytes(2**power)}</text>')
+        parts.append(f'<text x="{x(power):.1f}" y="{_HEIGHT - 24}">{2**power:,}</text>')
     for i in range(round((high_y - low_y) / step) + 1):
         value = low_y + i * step
         parts.append(f'<path class="grid" d="M{_LEFT} {y(value):.1f}H{_WIDTH - _RIGHT}"/>')
         parts.append(f'<text class="y" x="{_LEFT - 8}" y="{y(value) + 4:.1f}">{value:.2f}</text>')
     parts.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 6}">bytes per document</text>')
+    parts.append(f'<text class="y" x="{_LEFT - 8}" y="{_TOP - 8}">nDCG@10</text>')
     raw = next((r for r in results if r["group"] == "concatenation"), None)
     if raw:
         height = y(raw["ndcg@10"])
@@ -185,8 +187,7 @@ def _class(result: Result) -> str:
 
 
 def _bytes(size: float) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.0f} {unit}" if size >= 10 else f"{size:.3g} {unit}"
-        size /= 1000
-    raise AssertionError
+    """Write a size with three figures and a decimal unit."""
+    power = min(int(math.log10(max(size, 1)) / 3), 3)
+    value = size / 1000**power
+    return f"{value:.0f} {_UNITS[power]}" if value >= 100 else f"{value:.3g} {_UNITS[power]}"

@@ -5,6 +5,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -51,8 +52,8 @@ def dump(value: Any) -> None:
 
 def choice_table(choice: Choice, shown: int = 5) -> Table:
     """Show the best ways found to spend a budget."""
-    table = Table(title=f"{len(choice.trials)} ways to spend {choice.budget} bytes, tried")
-    table.add_column("head and code")
+    title = f"{len(choice.trials)} ways to spend {choice.budget} bytes were tried; the best:"
+    table = _table(title, "head and code")
     table.add_column("bytes", justify="right")
     table.add_column("agreement with float neighbours", justify="right")
     for i, trial in enumerate(choice.trials[:shown]):
@@ -73,9 +74,8 @@ def answers(ranked: Sequence[Mapping[str, Any]]) -> None:
 
 def evaluation_table(result: Mapping[str, Any]) -> Table:
     """Show what an artifact scores."""
-    table = Table(title=f"{result['benchmark']}: {result['n_queries']} queries, "
-                  f"{result['n_documents']} documents")  # fmt: skip
-    table.add_column("measure")
+    counts = f"{result['n_queries']} queries, {result['n_documents']} documents"
+    table = _table(f"{result['benchmark']}: {counts}", "measure")
     table.add_column("value", justify="right")
     for name in ("ndcg@10", "recall@100", "mrr@10", "baseline_ndcg@10"):
         table.add_row(name, f"{result[name]:.4f}")
@@ -90,21 +90,27 @@ def evaluation_table(result: Mapping[str, Any]) -> Table:
 
 def comparison_table(rows: Sequence[Row]) -> Table:
     """Show methods beside each other."""
-    table = Table(title=f"{rows[0].benchmark}: nDCG@10 per byte")
-    table.add_column("what")
-    table.add_column("method")
-    for heading in ("nDCG@10", "recall@100", "bytes/vector", "smaller", "kept"):
-        table.add_column(heading, justify="right")
+    table = _table(f"{rows[0].benchmark}: quality per byte", "method")
+    for heading in ("nDCG@10", "recall@100", "bytes", "smaller", "kept"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         style = {"chosen": "bold green", "concatenation": "bold"}.get(row.group)
         table.add_row(
-            row.group,
             escape(row.method),
             f"{row.measures['ndcg@10']:.4f}",
             f"{row.measures['recall@100']:.4f}",
             f"{row.bytes_per_vector:,}",
             f"{row.compression_factor:.1f}x",
-            f"{100 * row.recovery:.1f} %",
+            f"{100 * row.recovery:.1f}%",
             style=style,
         )
+    return table
+
+
+def _table(title: str, first: str) -> Table:
+    """Start a table that fits 80 columns: no lines but the one under the headings."""
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    table.add_column(first, no_wrap=True)
     return table

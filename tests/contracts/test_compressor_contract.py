@@ -212,7 +212,7 @@ def test_a_linear_head_is_no_wider_than_its_input(name):
 
 @pytest.mark.parametrize("name", ["pca", "power-pca"])
 def test_pca_needs_a_document(name):
-    with pytest.raises(ConfigError, match="^PCA needs at least one document, got none$"):
+    with pytest.raises(ConfigError, match=r"^PCA needs at least one document, got none$"):
         fit(name, {}, unit(0))
 
 

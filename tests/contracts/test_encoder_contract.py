@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import safetensors.numpy
-
 from tests import tiny_models
 from tests.tiny_models import TEXTS, WORDS
+
 from vecpress import artifact, registry
 from vecpress.encoders.combine import Cached, Concat
 from vecpress.encoders.lexical import Lexical, LexicalEncoder
@@ -383,5 +383,5 @@ def test_a_constructor_knows_two_ways_of_pooling(field):
     # Under test the run-time type checker would speak first: so the check is called by itself.
     cls = OnnxEncoder if field == "pooling" else SentenceTransformerEncoder
     values = {f.name: None for f in dataclasses.fields(cls)} | {"max_length": 8, field: "max"}
-    with pytest.raises(ConfigError, match="^pooling must be 'cls' or 'mean', got 'max'$"):
+    with pytest.raises(ConfigError, match=r"^pooling must be 'cls' or 'mean', got 'max'$"):
         cls.__post_init__(SimpleNamespace(**values))

@@ -63,22 +63,28 @@ def open_vectors(path: str | Path) -> Vectors:
 
 
 def _npy(path: Path) -> tuple[Array, None]:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        raise ValueError("it is an .npz archive")  # noqa: TRY004 - of the file, not of a type
-    return array, None
+    _check_start(path, b"\x93NUMPY")
+    return np.load(path, mmap_mode="r", allow_pickle=False), None
 
 
 def _npz(path: Path) -> tuple[Array, Any]:
-    file = np.load(path, allow_pickle=False)
-    if isinstance(file, np.ndarray):
-        raise ValueError("it is an .npy array")  # noqa: TRY004 - as above
-    with file:
+    _check_start(path, b"PK")
+    with np.load(path, allow_pickle=False) as file:
         others = [name for name in file.files if name != "ids"]
         name = "embeddings" if "embeddings" in others else others[0] if len(others) == 1 else None
         if name is None:
             raise DataError(f"{path} must hold one matrix called 'embeddings', got {others}")
-        return file[name], file["ids"] if "ids" in file.files else None
+        ids = file["ids"] if "ids" in file.files else None
+        if ids is not None and ids.dtype.kind == "S":
+            ids = np.char.decode(ids, "utf-8")
+        return file[name], ids
+
+
+def _check_start(path: Path, magic: bytes) -> None:
+    """Refuse what NumPy would take for a pickle, and advise to trust."""
+    with path.open("rb") as file:
+        if file.read(len(magic)) != magic:
+            raise ValueError("it does not begin like one")
 
 
 def _parquet(path: Path) -> tuple[Array, Any]:
@@ -95,6 +101,8 @@ def _parquet(path: Path) -> tuple[Array, Any]:
     values = [chunk.to_numpy(zero_copy_only=False) for chunk in chunks]
     rows = np.concatenate(values or [np.empty(0, np.float32)])
     name = next((n for n in ("_id", "id", "ids") if n in table.column_names), None)
+    if name and table[name].null_count:
+        raise DataError(f"the column {name!r} of {path} must name every row, got nulls")
     return rows.reshape(len(column), *lengths), table[name].to_pylist() if name else None
 
 

