@@ -34,11 +34,15 @@ def read_recipe(
         except ValueError as error:
             raise ConfigError(f"weights are numbers such as 1,0.5, got {weights!r}") from error
     if dim is not None:
-        values["head"] = {**values.get("head", {}), "kind": head or "power-pca", "dim": dim}
+        before = values.get("head", {"kind": "power-pca"})
+        kept = before if head in ("", before["kind"]) else {"kind": head}
+        values["head"] = {**kept, "dim": dim}
     elif head:
         raise ConfigError(f"--head {head} needs a width too: --dim 256")
     if bits is not None:
-        values["quantizer"] = {"kind": "percentile", "bits": bits}
+        before = values.get("quantizer", {})
+        kept = before if before.get("kind") == "percentile" else {"kind": "percentile"}
+        values["quantizer"] = {**kept, "bits": bits}
     return Recipe.from_dict(values)
 
 

@@ -141,6 +141,11 @@ def new_folder(folder: str | Path, *, overwrite: bool = False) -> Generator[Path
     folder = Path(folder)
     if folder.exists() and not overwrite:
         raise ArtifactError(f"{folder} exists: choose another name, or ask to overwrite it")
+    if folder.exists() and not _replaceable(folder):
+        raise ArtifactError(
+            f"{folder} holds something that vecpress did not make, and is not overwritten: choose "
+            "another name"
+        )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -162,6 +167,14 @@ def new_folder(folder: str | Path, *, overwrite: bool = False) -> Generator[Path
         raise ArtifactError(f"cannot write {folder}: {error}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _replaceable(folder: Path) -> bool:
+    """Say whether a folder is empty, or one of ours: a press, an index, a comparison."""
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return not names or bool(names & {"config.json", "index.json", "results.jsonl"})
 
 
 def _replace(old: Path, draft: Path) -> None:

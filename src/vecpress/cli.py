@@ -68,7 +68,9 @@ def fit(
     out: OutOption,
     models: ModelsOption = "",
     weights: WeightsOption = "",
-    head: Annotated[str, typer.Option(help="power-pca, pca, truncation, random, concat-decoder.")] = "",
+    head: Annotated[
+        str, typer.Option(help="power-pca, pca, truncation, random, concat-decoder.")
+    ] = "",
     dim: Annotated[int | None, typer.Option(help="Dimensions kept.")] = None,
     bits: Annotated[int | None, typer.Option(help="Bits per dimension, 1 to 8.")] = None,
     budget: Annotated[str, typer.Option(help="Bytes per vector, such as 64B.")] = "",
@@ -264,7 +266,7 @@ def _summary(pipeline: Pipeline, out: Path) -> dict[str, Any]:
     }
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool | None) -> None:
     if asked:
         screen.say(f"vecpress {__version__}")
         raise typer.Exit
@@ -273,8 +275,8 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
-    ] = False,  # typer calls _version
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = None,
 ) -> None:
     """Set what holds for every verb: third parties keep quiet."""
     for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "TRANSFORMERS_NO_ADVISORY_WARNINGS"):

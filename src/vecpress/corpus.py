@@ -9,8 +9,9 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
 
 from vecpress import registry
 from vecpress.errors import DataError
@@ -227,10 +228,10 @@ def _lines(path: Path) -> Iterator[str]:
             yield line.rstrip("\r\n")
 
 
-def _opened(path: Path, newline: str | None = None) -> TextIO:
+def _opened(path: Path, newline: str | None = None) -> TextIOWrapper:
     """Open a text file, packed or not, with or without the mark that Windows puts first."""
     if path.suffix == ".gz":
-        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline=newline))
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)
     return path.open(encoding="utf-8-sig", newline=newline)
 
 

@@ -55,11 +55,18 @@ class Recipe:
         unknown = sorted(values.keys() - known)
         if unknown:
             raise ConfigError(f"a recipe has no {unknown[0]!r}; it has {', '.join(sorted(known))}")
-        made: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
+        made: dict[str, Any] = {k: v for k, v in values.items() if v is not None}
+        for name, kind in [("models", str), ("weights", int | float)]:
+            items = made.get(name, ())
+            if not isinstance(items, list | tuple) or not all(isinstance(i, kind) for i in items):
+                wanted = "names" if kind is str else "numbers"
+                raise ConfigError(f"{name} must be a list of {wanted}, got {items!r}")
+            if name in made:
+                made[name] = tuple(i if kind is str else float(i) for i in items)
+        if not isinstance(made.get("sample", 1), int):
+            raise ConfigError(f"sample must be a whole number, got {made['sample']!r}")
         for name, table in [("head", registry.COMPRESSORS), ("quantizer", registry.QUANTIZERS)]:
-            if made.get(name) is not None:
+            if name in made:
                 made[name] = registry.build(table, made[name])
         return cls(**made)
 

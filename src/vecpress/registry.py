@@ -76,8 +76,9 @@ def load(table: Mapping[str, Entry], name: str) -> type[Any]:
     try:
         found = getattr(import_module(module), attribute, None)
     except ModuleNotFoundError as error:
-        if error.name in entry.needs:
-            raise _missing(repr(name), error.name, entry.extra) from error
+        package = (error.name or "").partition(".")[0]
+        if package in entry.needs:
+            raise _missing(repr(name), package, entry.extra) from error
         if name in table:
             raise
         raise ConfigError(f"cannot import {name!r}: {error}") from error
@@ -86,16 +87,16 @@ def load(table: Mapping[str, Entry], name: str) -> type[Any]:
     return found
 
 
-def build(table: Mapping[str, Entry], spec: Mapping[str, Any]) -> Any:
+def build(table: Mapping[str, Entry], spec: Any) -> Any:
     """Make the method that a recipe describes: its `kind`, and its options as keywords.
 
     Raises:
         ConfigError: the kind or an option is unknown, or an option is missing or of a wrong type.
     """
-    options = {key: value for key, value in spec.items() if key != "kind"}
-    if "kind" not in spec:
+    if not isinstance(spec, Mapping) or "kind" not in spec:
         raise ConfigError(f"a method needs a 'kind', one of {', '.join(sorted(table))}")
-    cls = load(table, spec["kind"])
+    options = {key: value for key, value in spec.items() if key != "kind"}
+    cls = load(table, str(spec["kind"]))
     known = {field.name for field in fields(cls)} if is_dataclass(cls) else set(options)
     for option in options:
         if option not in known:
@@ -130,12 +131,13 @@ def require(module: str, *, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
+        package = module.partition(".")[0]
+        if (error.name or "").partition(".")[0] != package:
             raise
-        raise _missing("this", error.name, extra) from error
+        raise _missing("this", package, extra) from error
 
 
-def _missing(what: str, package: str | None, extra: str) -> MissingExtraError:
+def _missing(what: str, package: str, extra: str) -> MissingExtraError:
     return MissingExtraError(
         f"{what} needs the package {package!r}, which is not installed: "
         f"pip install 'vecpress[{extra}]'"

@@ -114,8 +114,8 @@ def _plot(results: Sequence[Result]) -> str:
 
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="nDCG over bytes">']
     for power in range(low_x, high_x + 1):
-        parts.append(f'<path class="grid" d="M{x(power):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
-        parts.append(f'<text x="{x(power):.1f}" y="{_HEIGHT - 24}">{2**power:,}</text>')
+        parts.append(f'<path class="grid" d="M{x(float(power)):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
+        parts.append(f'<text x="{x(float(power)):.1f}" y="{_HEIGHT - 24}">{2**power:,}</text>')
     for i in range(round((high_y - low_y) / step) + 1):
         value = low_y + i * step
         parts.append(f'<path class="grid" d="M{_LEFT} {y(value):.1f}H{_WIDTH - _RIGHT}"/>')

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import safetensors.numpy
-from tests import tiny_models
-from tests.tiny_models import TEXTS, WORDS
 
+import tiny_models
+from tiny_models import TEXTS, WORDS
 from vecpress import artifact, registry
 from vecpress.encoders.combine import Cached, Concat
 from vecpress.encoders.lexical import Lexical, LexicalEncoder

@@ -336,6 +336,18 @@ def test_columns_of_one_value_are_coded_without_loss(name, options):
 
 
 @every_quantizer
+@pytest.mark.parametrize("near", [0.0, 1e-20, 0.25, -1.0])
+def test_columns_of_nearly_one_value_are_coded_without_loss(name, options, near):
+    x = np.full((300, 3), near, np.float32)
+    x[::2, 1] = np.nextafter(x[::2, 1], np.float32(1))
+    codec = make(name, options | ({"rotate": False} if options else {})).fit(x)
+    codes = codec.quantize(x)
+    decoded = codec.decode(codes)
+    np.testing.assert_array_equal(codec.quantize(decoded), codes)
+    np.testing.assert_allclose(decoded, x, rtol=1e-5, atol=1e-9)
+
+
+@every_quantizer
 def test_equal_calibration_rows_are_coded_without_loss(name, options):
     x = np.repeat(unit(1), 256, axis=0)
     codec = make(name, options).fit(x)
@@ -401,6 +413,14 @@ def test_percentile_borders_are_the_quantiles_interpolated():
     # Of four values, the quantiles 1/4, 2/4, 3/4 lie at the places .75, 1.5, 2.25
     np.testing.assert_allclose(codec.borders, [[0.75, 1.5, 4.0]])
     np.testing.assert_allclose(codec.levels, [[0, 1, 2, 10]])
+
+
+def test_an_empty_cell_stands_for_its_nearest_border():
+    x = np.array([[-3.0], [-3], [-1], [-1]], np.float32)
+    codec = Percentile(bits=2).fit(x)
+    np.testing.assert_array_equal(codec.borders, [[-3, -2, -1]])
+    below = np.nextafter(np.float32(-3), np.float32(-4))
+    np.testing.assert_array_equal(codec.levels, [[below, -3, -2, -1]])
 
 
 def test_binary_cuts_at_zero_wherever_the_values_lie():

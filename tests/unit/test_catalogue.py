@@ -4,8 +4,8 @@ import sys
 from types import ModuleType
 
 import pytest
-from tests.conftest import HashEncoder
 
+from helpers import HashEncoder
 from vecpress.encoders.catalogue import CATALOGUE, combine, find
 from vecpress.encoders.combine import Concat
 from vecpress.encoders.lexical import Lexical

@@ -72,6 +72,7 @@ def test_every_affine_part_is_folded_in():
             parameter.normal_(generator=generator)
         module.after.running_mean.normal_(generator=generator)
         module.after.running_var.uniform_(0.1, 9.0, generator=generator)
+        module.after.running_var[0] = 1e-5  # as small as BatchNorm's epsilon
     module.eval()
     x = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
     out = module.head().compress(x)

@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tests import tiny_models
-from tests.tiny_models import TEXTS
 from transformers import BertModel, BertTokenizerFast
 
+import tiny_models
+from tiny_models import TEXTS
 from vecpress.encoders.onnx import OnnxEncoder
 from vecpress.errors import ModelError
 

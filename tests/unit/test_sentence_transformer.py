@@ -11,10 +11,10 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules.router import Router
-from tests import tiny_models
-from tests.tiny_models import TEXTS, WORDS
 from transformers import BertModel, BertTokenizerFast
 
+import tiny_models
+from tiny_models import TEXTS, WORDS
 from vecpress.encoders import files
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
 from vecpress.errors import ModelError

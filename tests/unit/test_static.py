@@ -6,10 +6,10 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import safetensors.numpy
-from tests import tiny_models
-from tests.tiny_models import TEXTS, WORDS
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+import tiny_models
+from tiny_models import TEXTS, WORDS
 from vecpress.encoders.static import StaticEncoder
 from vecpress.errors import ModelError
 

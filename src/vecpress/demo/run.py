@@ -6,7 +6,7 @@ from vecpress import screen
 from vecpress.budget import fit_to_budget
 from vecpress.compare import compare
 from vecpress.corpus import write_benchmark
-from vecpress.demo import BUDGETS, MODELS, QUESTIONS, standard_library
+from vecpress.demo import BUDGETS, MODELS, QUESTIONS, WEIGHTS, standard_library
 from vecpress.recipe import Recipe
 from vecpress.report import render, write_results
 
@@ -22,7 +22,7 @@ def run(out: Path, cache: Path) -> None:
         f"{len(benchmark.corpus):,} documents: the docstrings of this Python's standard library. "
         f"{len(benchmark.queries)} questions, judged by hand."
     )
-    recipe = Recipe(models=MODELS)
+    recipe = Recipe(models=MODELS, weights=WEIGHTS)
     with screen.progress() as progress:
         rows = compare(benchmark, recipe, BUDGETS, cache=cache, progress=progress)
         pipeline, choice = fit_to_budget(

@@ -9,11 +9,11 @@ import importlib
 import inspect
 import os
 import pkgutil
-import re
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from enum import Enum
 from io import StringIO
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 _ACTS_ON_IMPORT = {"antigravity", "this", "idlelib", "turtledemo", "__main__"}
 _PATH_MODULES = {"posixpath", "ntpath", "genericpath"}  # known as os.path
 _NOT_A_LIBRARY = {"test", "tests", "lib2to3", "distutils", "ensurepip", "pydoc_data", "encodings"}
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-"""Of a default value in a signature; it is another one in every process."""
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type, Enum)
+"""Defaults that look the same in every process."""
 
 
 class Symbol(NamedTuple):
@@ -52,7 +52,7 @@ def symbols() -> list[Symbol]:
     return [
         Symbol(name, docstring, _signature(value))
         for name, value in sorted(named.items())
-        if (docstring := inspect.cleandoc(value.__doc__))
+        if (docstring := inspect.cleandoc(value.__doc__).strip())
     ]
 
 
@@ -118,8 +118,30 @@ def _documented(value: object) -> bool:
     return isinstance(docstring, str) and docstring != type(value).__doc__
 
 
+class _Unsaid:
+    def __repr__(self) -> str:
+        return "..."
+
+
 def _signature(value: object) -> str:
+    """Write a signature; of defaults that are no constants, say only that they are there.
+
+    Some hold an address in memory, and those of `cgi` the whole environment, secrets included.
+    """
     try:
-        return _ADDRESS.sub("", str(inspect.signature(value))) if callable(value) else ""
+        signature = inspect.signature(value) if callable(value) else None
     except (TypeError, ValueError):  # many builtins do not tell
         return ""
+    if signature is None:
+        return ""
+    parameters = [
+        p if _is_constant(p.default) else p.replace(default=_Unsaid())
+        for p in signature.parameters.values()
+    ]
+    return str(signature.replace(parameters=parameters))
+
+
+def _is_constant(default: object) -> bool:
+    if isinstance(default, tuple):
+        return all(map(_is_constant, default))
+    return isinstance(default, _PLAIN) or (type(default) in (list, dict) and not default)

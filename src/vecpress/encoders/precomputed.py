@@ -69,7 +69,7 @@ def _npy(path: Path) -> tuple[Array, None]:
 
 def _npz(path: Path) -> tuple[Array, Any]:
     _check_start(path, b"PK")
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
         others = [name for name in file.files if name != "ids"]
         name = "embeddings" if "embeddings" in others else others[0] if len(others) == 1 else None
         if name is None:
@@ -95,8 +95,8 @@ def _parquet(path: Path) -> tuple[Array, Any]:
         raise DataError(f"{path} must have one column of lists of numbers, got {lists or 'none'}")
     column = table[lists[0]]
     chunks = [chunk.flatten() for chunk in column.chunks]  # joined, their offsets may overflow
-    lengths = _lengths(column)
-    if column.null_count + sum(chunk.null_count for chunk in chunks) or len(lengths) > 1:
+    nulls = column.null_count + sum(chunk.null_count for chunk in chunks)
+    if nulls or len(lengths := _lengths(column)) > 1:
         raise DataError(f"the lists of {path} must all have the same length, without nulls")
     values = [chunk.to_numpy(zero_copy_only=False) for chunk in chunks]
     rows = np.concatenate(values or [np.empty(0, np.float32)])

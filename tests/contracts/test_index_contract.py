@@ -1,0 +1,172 @@
+"""What an index promises: exact answers from either engine, and files that can be trusted."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import unit
+from vecpress.errors import ArtifactError, ConfigError, DataError, ShapeError
+from vecpress.index import Index
+from vecpress.quantizers.scalar import Binary, Int8, Percentile
+
+QUANTIZERS = [
+    *(Percentile(bits=b) for b in range(1, 9)),
+    Percentile(bits=2, rotate=True),
+    Binary(rotate=True),
+    Int8(),
+]
+IDS = [str(q).replace("vecpress.", "") for q in QUANTIZERS]
+
+
+def make(quantizer, n=300, d=19, seed=0):
+    x = unit(n, d, seed)
+    codec = quantizer.fit(x)
+    return Index.build(codec, codec.quantize(x), [f"d{i}" for i in range(n)]), x
+
+
+def slow(index, queries, k):
+    """Straight from the definition: query . dequantize(code), best first, ties by row."""
+    scores = queries @ index.codec.dequantize(np.asarray(index.codes)).T
+    order = np.lexsort((np.arange(len(index))[None, :].repeat(len(queries), 0), -scores))
+    return order[:, :k], np.take_along_axis(scores, order[:, :k], axis=1)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "faiss"])
+@pytest.mark.parametrize("quantizer", QUANTIZERS, ids=IDS)
+def test_scores_are_the_query_times_the_dequantized_code(quantizer, engine):
+    index, _ = make(quantizer)
+    queries = unit(7, 19, 1)
+    hits = index.search(queries, 10, engine=engine)
+    _, scores = slow(index, queries, 10)
+    np.testing.assert_allclose(hits.scores, scores, atol=1e-5)
+    decoded = index.codec.dequantize(np.asarray(index.codes))
+    for query, rows, found in zip(queries, hits.rows, hits.scores, strict=True):
+        np.testing.assert_allclose(decoded[rows] @ query, found, atol=1e-5)
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS, ids=IDS)
+def test_both_engines_rank_alike_when_faiss_answers_alone(quantizer):
+    """Enough documents that the proof succeeds and the full scan is not needed."""
+    index, x = make(quantizer, n=3000, d=24)
+    queries = unit(20, 24, 2) * 0.2 + x[:20]
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    one, other = (index.search(queries, 5, engine=e) for e in ("numpy", "faiss"))
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+    apart = np.abs(np.diff(one.scores, axis=1)).min(axis=1) > 1e-5
+    assert apart.any()
+    np.testing.assert_array_equal(one.rows[apart], other.rows[apart])
+
+
+@settings(deadline=None, max_examples=20)
+@given(n=st.integers(1, 60), d=st.integers(1, 20), bits=st.integers(1, 4), seed=st.integers(0, 99))
+def test_any_shape_and_any_k(n, d, bits, seed):
+    x = unit(max(n, 16), d, seed)
+    codec = Percentile(bits=bits).fit(x)
+    index = Index.build(codec, codec.quantize(x[:n]), [str(i) for i in range(n)])
+    queries = unit(3, d, seed + 1)
+    for k in {1, n}:
+        hits = index.search(queries, k)
+        np.testing.assert_allclose(hits.scores, slow(index, queries, k)[1], atol=1e-5)
+        assert all(len(set(ids)) == k for ids in hits.ids)
+
+
+def test_equal_scores_keep_the_order_of_the_documents():
+    x = np.repeat(unit(4, 8), 5, axis=0)
+    codec = Percentile(bits=2).fit(unit(64, 8, 3))
+    index = Index.build(codec, codec.quantize(x), [str(i) for i in range(20)])
+    for engine in ("numpy", "faiss"):
+        rows = index.search(x[:1], 5, engine=engine).rows[0]
+        np.testing.assert_array_equal(rows, np.sort(rows))
+
+
+def test_a_symmetric_search_codes_the_query_too():
+    index, _ = make(Percentile(bits=1))
+    queries = unit(4, 19, 5)
+    coded = index.codec.dequantize(index.codec.quantize(queries))
+    hits = index.search(queries, 5, scoring="symmetric")
+    np.testing.assert_allclose(hits.scores, slow(index, coded, 5)[1], atol=1e-5)
+
+
+def test_many_blocks_are_merged(monkeypatch):
+    monkeypatch.setattr("vecpress.scan._ROWS", 37)
+    monkeypatch.setattr("vecpress.scan._QUERIES", 3)
+    index, _ = make(Percentile(bits=4))
+    queries = unit(8, 19, 6)
+    hits = index.search(queries, 50, engine="numpy")
+    np.testing.assert_allclose(hits.scores, slow(index, queries, 50)[1], atol=1e-5)
+
+
+def test_saved_loaded_and_memory_mapped(tmp_path):
+    x = unit(100, 12)
+    codec = Percentile(bits=3, rotate=True).fit(x)
+    names = [f"überschrift {i}" for i in range(100)]
+    index = Index.build(
+        codec, codec.quantize(x), names, snippets=[f"text {i}" for i in range(100)], fingerprint="f"
+    )
+    index.save(tmp_path / "i")
+    loaded = Index.load(tmp_path / "i")
+    assert isinstance(loaded.codes, np.memmap)
+    assert (loaded.fingerprint, loaded.snippet(7), len(loaded)) == ("f", "text 7", 100)
+    one, other = index.search(x[:9], 7), loaded.search(x[:9], 7)
+    assert one.ids == other.ids
+    np.testing.assert_array_equal(one.scores, other.scores)
+    index.save(tmp_path / "again")
+    for path in (tmp_path / "i").rglob("*.*"):
+        same = tmp_path / "again" / path.relative_to(tmp_path / "i")
+        assert path.read_bytes() == same.read_bytes()
+
+
+def test_every_damaged_file_is_noticed(tmp_path, rng):
+    index, _ = make(Percentile(bits=4))
+    index.save(tmp_path / "i")
+    for path in sorted((tmp_path / "i").rglob("*")):
+        if path.is_dir() or path.name == "README.md":
+            continue
+        whole = path.read_bytes()
+        for damaged in (whole[: len(whole) // 2], whole[:-2], b""):
+            path.write_bytes(damaged)
+            with pytest.raises(ArtifactError):
+                Index.load(tmp_path / "i")
+        for position in rng.integers(0, len(whole), 10):
+            flipped = bytearray(whole)
+            flipped[position] ^= 1 << int(rng.integers(0, 8))
+            path.write_bytes(bytes(flipped))
+            try:
+                loaded = Index.load(tmp_path / "i")
+            except ArtifactError:
+                continue
+            assert path.suffix == ".json", "only white space in JSON may change unnoticed"
+            np.testing.assert_array_equal(loaded.codes, index.codes)
+        path.write_bytes(whole)
+    (tmp_path / "i" / "codes.npy").unlink()
+    with pytest.raises(ArtifactError, match=r"codes\.npy is damaged or missing"):
+        Index.load(tmp_path / "i")
+
+
+def test_adding_gives_a_new_index_that_holds_both():
+    x = unit(120, 10)
+    codec = Percentile(bits=4).fit(x)
+    first = Index.build(codec, codec.quantize(x[:100]), [str(i) for i in range(100)])
+    both = first.add(codec.quantize(x[100:]), [str(i) for i in range(100, 120)])
+    whole = Index.build(codec, codec.quantize(x), [str(i) for i in range(120)])
+    assert len(first) == 100
+    assert both.search(x[:5], 9).ids == whole.search(x[:5], 9).ids
+    with pytest.raises(DataError, match="120 codes and 100 different ids"):
+        first.add(codec.quantize(x[:20]), [str(i) for i in range(20)])
+    with pytest.raises(DataError, match="snippets must be given for all"):
+        first.add(codec.quantize(x[100:]), [str(i) for i in range(100, 120)], snippets=["x"] * 20)
+
+
+def test_bad_requests_name_the_values():
+    index, x = make(Percentile(bits=4))
+    with pytest.raises(ConfigError, match="k must be between 1 and the 300 documents, got 301"):
+        index.search(x[:1], 301)
+    with pytest.raises(ConfigError, match="got 0"):
+        index.search(x[:1], 0)
+    with pytest.raises(ShapeError, match=r"queries of 19 dimensions, got shape \(1, 5\)"):
+        index.search(unit(1, 5), 1)
+    with pytest.raises(DataError, match="at least one code"):
+        Index.build(index.codec, index.codes[:0], [])
+    with pytest.raises(ArtifactError, match="is not a vecpress folder"):
+        Index.load("/nowhere")

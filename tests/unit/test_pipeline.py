@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+
+from helpers import unit
+from vecpress import Corpus, Pipeline, Recipe
+from vecpress.arrays import truncate
+from vecpress.compressors.linear import PCA, PowerPCA, Truncation
+from vecpress.errors import (
+    ArtifactError,
+    ConfigError,
+    DataError,
+    MismatchError,
+    ShapeError,
+    VecpressError,
+)
+from vecpress.quantizers.scalar import Percentile
+
+WORDS = ["river", "bank", "loan", "money", "water", "boat", "harbour", "fish", "credit", "sail"]
+    "river",
+    "bank",
+    "loan",
+    "money",
+    "water",
+    "boat",
+    "interest",
+    "harbour",
+    "fish",
+    "credit",
+    "stream",
+    "sail",
+]
+
+
+def corpus(n=80):
+    rng = np.random.default_rng(0)
+    texts = tuple(" ".join(rng.choice(WORDS, 6)) for _ in range(n))
+    return Corpus(ids=tuple(f"d{i}" for i in range(n)), texts=texts)
+
+
+RECIPE = Recipe(
+    models=("lexical:8",), head=PowerPCA(dim=6, gamma=0.25), quantizer=Percentile(bits=4)
+)
+
+
+def test_texts_go_in_and_are_found_again(tmp_path):
+    documents = corpus()
+    pipeline = Pipeline.fit(RECIPE, documents)
+    index = pipeline.index(documents)
+    hits = pipeline.search(index, documents.texts[:20], 1)
+    found = [documents.texts[documents.ids.index(ids[0])] for ids in hits.ids]
+    same = [sorted(a.split()) == sorted(b.split()) for a, b in zip(found, documents.texts)]  # noqa: B905
+    assert np.mean(same) > 0.9
+    assert (pipeline.in_dim, pipeline.dim, pipeline.bytes_per_vector) == (8, 6, 3)
+    assert index.snippet(3) == documents.texts[3]
+
+
+def test_a_saved_pipeline_is_the_same_pipeline(tmp_path):
+    documents = corpus()
+    pipeline = Pipeline.fit(RECIPE, documents)
+    pipeline.save(tmp_path / "p")
+    loaded = Pipeline.load(tmp_path / "p")
+    assert loaded.fingerprint == pipeline.fingerprint
+    assert loaded.recipe == RECIPE
+    texts = ["money in the bank", "", "nothing known"]
+    np.testing.assert_array_equal(loaded.encode(texts), pipeline.encode(texts))
+    loaded.save(tmp_path / "again")
+    for name in ("config.json", "tensors.safetensors", "README.md"):
+        assert (tmp_path / "p" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert "Bytes per vector: 3 (10.7x smaller" in (tmp_path / "p" / "README.md").read_text()
+
+
+def test_fitting_twice_gives_the_same_bytes(tmp_path):
+    for name in "ab":
+        Pipeline.fit(RECIPE, corpus()).save(tmp_path / name)
+    one, other = ((tmp_path / n / "tensors.safetensors").read_bytes() for n in "ab")
+    assert one == other
+
+
+def test_the_cache_changes_nothing_and_is_not_saved(tmp_path):
+    plain = Pipeline.fit(RECIPE, corpus())
+    cached = Pipeline.fit(RECIPE, corpus(), cache=tmp_path / "cache")
+    assert cached.fingerprint == plain.fingerprint
+    cached.save(tmp_path / "p")
+    plain.save(tmp_path / "q")
+    assert (tmp_path / "p/config.json").read_bytes() == (tmp_path / "q/config.json").read_bytes()
+    assert Pipeline.load(tmp_path / "p").encoder is not None
+
+
+def test_vectors_need_no_model_and_are_only_sampled(tmp_path):
+    np.save(tmp_path / "v.npy", unit(500, 24).astype(np.float16) * 3)
+    vectors = np.load(tmp_path / "v.npy", mmap_mode="r")
+    recipe = Recipe(head=PCA(dim=12), quantizer=Percentile(bits=2), sample=100)
+    pipeline = Pipeline.fit(recipe, vectors)
+    assert pipeline.provenance["sample"] == 100
+    index = pipeline.index(vectors)
+    expected = pipeline.quantize(pipeline.compress(vectors))
+    np.testing.assert_array_equal(index.codes, expected)
+    assert pipeline.search(index, np.asarray(vectors[:3]), 1).ids == (("0",), ("1",), ("2",))
+    with pytest.raises(ConfigError, match="knows no model to encode texts"):
+        pipeline.encode(["text"])
+
+
+def test_truncating_keeps_a_prefix_and_drops_the_codec():
+    vectors = unit(100, 16)
+    pipeline = Pipeline.fit(Recipe(head=PCA(dim=8), quantizer=Percentile(bits=2)), vectors)
+    short = pipeline.truncate(4)
+    np.testing.assert_allclose(
+        short.compress(vectors), truncate(pipeline.compress(vectors), 4), atol=1e-6
+    )
+    assert short.codec is None
+    assert short.bytes_per_vector == 16
+    with pytest.raises(ConfigError, match="no quantizer, so it makes no codes"):
+        short.quantize_all(vectors)
+    with pytest.raises(ConfigError, match="no head to truncate"):
+        Pipeline.fit(Recipe(), vectors).truncate(2)
+
+
+def test_a_foreign_index_is_refused():
+    vectors = unit(100, 16)
+    one = Pipeline.fit(Recipe(quantizer=Percentile(bits=2)), vectors)
+    other = Pipeline.fit(Recipe(quantizer=Percentile(bits=3)), vectors)
+    with pytest.raises(MismatchError, match=f"made by the press {one.fingerprint}, this one is"):
+        other.search(one.index(vectors), vectors[:1], 1)
+
+
+def test_other_weights_than_at_the_fit_are_refused(tmp_path):
+    Pipeline.fit(RECIPE, corpus()).save(tmp_path / "p")
+    loaded = Pipeline.load(tmp_path / "p")
+    swapped = Pipeline.fit(RECIPE, corpus(40))
+    mixed = Pipeline(**{**vars(loaded), "encoder": swapped.encoder})
+    with pytest.raises(MismatchError, match="fitted on models with the fingerprint"):
+        mixed.encode(["bank"])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "documents", "message"),
+    [
+        (Recipe(), corpus(), "texts need at least one model"),
+        (Recipe(models=("lexical:4",)), unit(9, 4), "vectors are already encoded"),
+        (Recipe(models=("nope",)), corpus(), "unknown model 'nope'; known: minilm"),
+        (Recipe(head=PCA(dim=9)), unit(50, 4), "at most the 4 dimensions of the input, got 9"),
+        (Recipe(quantizer=Percentile(bits=4)), unit(1, 4), "at least 16 calibration embeddings"),
+        (Recipe(models=("lexical:300",)), corpus(), r"ask for lexical:\d+ or less"),
+    ],
+)
+def test_what_does_not_fit_is_said(recipe, documents, message):
+    with pytest.raises(VecpressError, match=message):
+        Pipeline.fit(recipe, documents)
+
+
+def test_wrong_width_and_nan_are_said():
+    pipeline = Pipeline.fit(Recipe(head=Truncation(dim=2)), unit(50, 4))
+    with pytest.raises(ShapeError, match="takes 4-dimensional embeddings, got 5"):
+        pipeline.compress(unit(3, 5))
+    bad = unit(5, 4)
+    bad[3, 1] = np.nan
+    with pytest.raises(DataError, match="NaN or infinity in 1 of 5 rows, the first is row 3"):
+        pipeline.compress(bad)
+    with pytest.raises(DataError, match="takes 4-dimensional vectors, got 5"):
+        Pipeline.fit(Recipe(), unit(50, 4)).compress(unit(3, 5))
+
+
+def test_an_artifact_that_is_no_press_is_refused(tmp_path):
+    pipeline = Pipeline.fit(Recipe(quantizer=Percentile(bits=2)), unit(50, 4))
+    pipeline.index(unit(50, 4)).save(tmp_path / "i")
+    with pytest.raises(ArtifactError, match="is an artifact, but not a press"):
+        Pipeline.load(tmp_path / "i" / "codec")
+
+
+def test_a_pipeline_is_an_encoder():
+    from vecpress.encoders.combine import Concat
+    from vecpress.stages import Encoder
+
+    pipeline = Pipeline.fit(RECIPE, corpus())
+    assert isinstance(pipeline, Encoder)
+    both = Concat(encoders=(pipeline, pipeline))
+    once, twice = pipeline.encode(["boat"]), both.encode(["boat"])
+    np.testing.assert_allclose(twice, np.concatenate([once, once], 1) / np.sqrt(2), atol=1e-6)
