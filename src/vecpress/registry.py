@@ -76,9 +76,8 @@ def load(table: Mapping[str, Entry], name: str) -> type[Any]:
     try:
         found = getattr(import_module(module), attribute, None)
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in entry.needs:
-            raise _missing(repr(name), package, entry.extra) from error
+        if error.name in entry.needs:
+            raise _missing(repr(name), error.name, entry.extra) from error
         if name in table:
             raise
         raise ConfigError(f"cannot import {name!r}: {error}") from error
@@ -132,7 +131,7 @@ def require(module: str, *, extra: str) -> ModuleType:
         return import_module(module)
     except ModuleNotFoundError as error:
         package = module.partition(".")[0]
-        if (error.name or "").partition(".")[0] != package:
+        if error.name != package:
             raise
         raise _missing("this", package, extra) from error
 

@@ -167,7 +167,7 @@ def _table(results: Sequence[Result]) -> str:
             f"{size:,}",
             f"{r.get('compression_factor', 0):.1f}x",
             f"{100 * r['recovery']:.1f} %",
-            _bytes(size * 1_000_000),
+            _bytes(size * 1e6),
         ]
         rows.append(
             f'<tr><td><svg viewBox="0 0 14 14"><circle class="{_class(r)}" cx="7" cy="7" r="5"/>'

@@ -468,6 +468,7 @@ def test_a_query_that_is_a_document_of_the_corpus_is_known():
         {"_id": "f", "text": ""},  # which every text ends with
         {"_id": "d", "text": "k?"},  # not a whole word
         {"_id": "None", "text": "None"},
+        {"_id": "nowhere", "text": ""},
     ]
     assert bench(documents, queries).own_documents() == {"a", "b"}
 

@@ -16,19 +16,6 @@ from vecpress.errors import (
 from vecpress.quantizers.scalar import Percentile
 
 WORDS = ["river", "bank", "loan", "money", "water", "boat", "harbour", "fish", "credit", "sail"]
-    "river",
-    "bank",
-    "loan",
-    "money",
-    "water",
-    "boat",
-    "interest",
-    "harbour",
-    "fish",
-    "credit",
-    "stream",
-    "sail",
-]
 
 
 def corpus(n=80):
