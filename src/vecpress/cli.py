@@ -159,10 +159,13 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find the documents that answer a query best."""
-    opened, pipeline = Index.load(index), Pipeline.load(index / "press")
     text = sys.stdin.read().strip() if query == "-" else query
-    asked = [text] if pipeline.encoder is not None else open_vectors(query).array
-    hits = pipeline.search(opened, asked, k or min(10, len(opened)))
+    with screen.progress() as progress:
+        progress("loading", 0, 1)
+        opened, pipeline = Index.load(index), Pipeline.load(index / "press")
+        asked = [text] if pipeline.encoder is not None else open_vectors(query).array
+        hits = pipeline.search(opened, asked, min(10, len(opened)) if k is None else k)
+        progress("loading", 1, 1)
     answers = [
         [
             {"id": i, "score": round(float(s), 6), "text": opened.snippet(int(r))}

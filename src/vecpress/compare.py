@@ -84,7 +84,7 @@ def compare(
     Raises:
         ConfigError: the recipe has no models, or a head is unknown.
     """
-    encoder = make_encoder(recipe, benchmark.corpus)
+    encoder = make_encoder(recipe, benchmark.corpus, progress=progress)
     if encoder is None:
         raise ConfigError("a comparison needs models, such as minilm,wordllama")
     if cache is not None:

@@ -49,7 +49,7 @@ def draw_sample(
         ConfigError: the recipe and the documents do not fit each other.
         DataError: the documents cannot be used.
     """
-    encoder = make_encoder(recipe, documents)
+    encoder = make_encoder(recipe, documents, progress=progress)
     if encoder is not None and cache is not None:
         encoder = with_cache(encoder, cache, progress=progress)
     embeddings = _embed(encoder, documents, sample_rows(len(documents), recipe.sample, seed))
@@ -58,7 +58,9 @@ def draw_sample(
     return Sample(embeddings=embeddings, encoder=encoder, seed=seed, corpus=corpus)
 
 
-def make_encoder(recipe: Recipe, documents: Documents) -> Encoder | None:
+def make_encoder(
+    recipe: Recipe, documents: Documents, *, progress: Progress = silent
+) -> Encoder | None:
     """Make the encoders of a recipe; those of words are fitted on the texts.
 
     Raises:
@@ -73,8 +75,12 @@ def make_encoder(recipe: Recipe, documents: Documents) -> Encoder | None:
         return None
     if not recipe.models:
         raise ConfigError("texts need at least one model, such as minilm,wordllama; got none")
-    found = [find(name) for name in recipe.models]
-    fitted = [e.fit(documents.texts) if isinstance(e, FittedOnTexts) else e for e in found]
+    fitted = []
+    for done, name in enumerate(recipe.models):
+        progress("loading models", done, len(recipe.models))
+        found = find(name)
+        fitted.append(found.fit(documents.texts) if isinstance(found, FittedOnTexts) else found)
+    progress("loading models", len(recipe.models), len(recipe.models))
     return combine(fitted, recipe.weights)
 
 

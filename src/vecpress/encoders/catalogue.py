@@ -1,5 +1,6 @@
 """Small models by short name, with the prompts, pooling and length their authors intend."""
 
+from pathlib import Path
 from typing import Any
 
 from vecpress import registry
@@ -81,7 +82,9 @@ def find(name: str) -> Encoder | FittedOnTexts:
         return registry.build(registry.ENCODERS, CATALOGUE[name])
     prefix, _, rest = name.partition(":")
     if prefix in _PREFIXES and rest:
-        return registry.build(registry.ENCODERS, {"kind": _PREFIXES[prefix], "model": rest})
+        folder = Path(rest).expanduser()
+        model = str(folder.resolve()) if folder.is_dir() else rest  # an artifact may be moved
+        return registry.build(registry.ENCODERS, {"kind": _PREFIXES[prefix], "model": model})
     if prefix == "lexical":
         if rest and not rest.isdecimal():
             raise ConfigError(f"write lexical:256 (a number of dimensions), got {name!r}")

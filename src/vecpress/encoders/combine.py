@@ -129,6 +129,8 @@ class Cached:
     def _encode_missing(self, missing: dict[bytes, str], role: Role) -> None:
         """Encode the longest texts first: batches of like length, and no surprise at the end."""
         order = sorted(missing.items(), key=lambda item: (-len(item[1]), item[0]))
+        if order:
+            self.progress("encoding", 0, len(order))
         for rows in blocks(len(order), 256):
             keys, texts = zip(*order[rows], strict=True)
             path = self._store(keys, self.encoder.encode(texts, role=role))
