@@ -7,12 +7,18 @@ from typing import Any
 def describe(
     recipe: Mapping[str, Any],
     provenance: Mapping[str, Any],
-    *,
-    bytes_per_vector: int,
-    table_bytes: int,
+    costs: tuple[int, int],
     fingerprint: str,
 ) -> str:
-    """Write the card: what goes in, what comes out, what it costs, what it was fitted on."""
+    """Write the card: what goes in, what it was fitted on, what it costs.
+
+    Args:
+        recipe: What was asked for.
+        provenance: What it was fitted on.
+        costs: Bytes per vector, and bytes stored once.
+        fingerprint: Of the pipeline.
+    """
+    bytes_per_vector, table_bytes = costs
     in_dim = provenance["in_dim"]
     corpus = provenance["corpus"]
     lines = [

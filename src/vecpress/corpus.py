@@ -38,10 +38,8 @@ class Corpus:
 
     def __post_init__(self) -> None:
         if len(self.ids) != len(self.texts):
-            raise DataError(
-                f"{self.name} needs one id per text, got {len(self.ids)} ids and "
-                f"{len(self.texts)} texts"
-            )
+            counts = f"{len(self.ids)} ids and {len(self.texts)} texts"
+            raise DataError(f"{self.name} needs one id per text, got {counts}")
         if not self.ids:
             raise DataError(f"{self.name} is empty: it must hold at least one text")
         if len(set(self.ids)) != len(self.ids):

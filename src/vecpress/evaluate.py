@@ -10,6 +10,7 @@ from jaxtyping import Float32, Float64
 from vecpress.arrays import Array, as_embeddings, blocks
 from vecpress.corpus import Benchmark, Qrels
 from vecpress.errors import ConfigError, DataError
+from vecpress.index import Index
 from vecpress.pipeline import Pipeline
 from vecpress.stages import Progress, silent
 
@@ -172,11 +173,10 @@ def raw_embeddings(
     if pipeline.encoder is not None:
         if documents is not None or queries is not None:
             raise ConfigError("this press encodes texts itself: give it no vectors")
-        pipeline.check_encoder()
-        texts = benchmark.corpus.texts
+        encoder = pipeline.same_encoder()
         return (
-            pipeline.encoder.encode(texts),
-            pipeline.encoder.encode(benchmark.queries.texts, role="query"),
+            encoder.encode(benchmark.corpus.texts),
+            encoder.encode(benchmark.queries.texts, role="query"),
         )
     if documents is None or queries is None:
         raise ConfigError(
@@ -203,7 +203,8 @@ def score_pipeline(
     short, asked = pipeline.compress(documents), pipeline.compress(queries)
     if pipeline.codec is None:
         return score_floats(short, asked, benchmark)
-    index = pipeline.index_embeddings(short, ids=benchmark.corpus.ids)
+    codes = pipeline.quantize(short)
+    index = Index.build(pipeline.codec, codes, benchmark.corpus.ids)
     own = benchmark.own_documents()
     hits = index.search(asked, min(DEPTH + bool(own), len(index)))
     pairs = zip(hits.ids, hits.scores, strict=True)

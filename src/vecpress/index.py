@@ -23,6 +23,7 @@ from vecpress.stages import Codec
 from vecpress.strings import Strings
 
 FORMAT_VERSION = 1
+_SNIPPET = 200  # characters of a document kept for showing
 
 Scoring = Literal["asymmetric", "symmetric"]
 Engine = Literal["auto", "numpy", "faiss"]
@@ -87,7 +88,7 @@ class Index:
             codec=codec,
             codes=codes,
             ids=Strings.of(ids),
-            snippets=None if snippets is None else Strings.of(snippets),
+            snippets=None if snippets is None else Strings.of([s[:_SNIPPET] for s in snippets]),
             norms=decoded_norms(codec, codes),
             fingerprint=fingerprint,
         )

@@ -18,19 +18,10 @@ from vecpress.encoders.combine import with_cache, without_cache
 from vecpress.errors import ArtifactError, ConfigError, DataError, MismatchError
 from vecpress.index import Hits, Index
 from vecpress.recipe import Documents, Recipe
-from vecpress.sample import Sample, draw_sample
-from vecpress.stages import (
-    Codec,
-    Encoder,
-    Head,
-    Progress,
-    Role,
-    TrainingSet,
-    silent,
-)
+from vecpress.sample import Sample, check_fingerprint, draw_sample
+from vecpress.stages import Codec, Encoder, Head, Progress, Role, TrainingSet, silent
 
 _ROWS = 4096  # documents on their way through the pipeline at a time
-_SNIPPET = 200  # characters of a document kept for showing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,16 +81,13 @@ class Pipeline:
             compressed = head.compress(sample.embeddings)
         if recipe.quantizer is not None:
             codec = recipe.quantizer.fit(compressed, seed=sample.seed)
-        encoder = sample.encoder
-        provenance = {
-            "in_dim": int(sample.embeddings.shape[1]),
-            "seed": sample.seed,
-            "sample": len(sample.embeddings),
-            "corpus": dict(sample.corpus),
-            "vecpress": version("vecpress"),
-            "encoder": encoder.fingerprint if encoder is not None else "precomputed",
-        }
-        return cls(recipe=recipe, encoder=encoder, head=head, codec=codec, provenance=provenance)
+        return cls(
+            recipe=recipe,
+            encoder=sample.encoder,
+            head=head,
+            codec=codec,
+            provenance=sample.provenance() | {"vecpress": version("vecpress")},
+        )
 
     @property
     def in_dim(self) -> int:
@@ -131,16 +119,12 @@ class Pipeline:
         """Embed each text and compress it.
 
         Raises:
-            ConfigError: the pipeline was fitted on precomputed vectors.
+            ConfigError: the pipeline was fitted on precomputed vectors, or `texts` is one text.
             MismatchError: the models found here are not those it was fitted on.
         """
-        if self.encoder is None:
-            raise ConfigError(
-                "this press was fitted on precomputed vectors and knows no model to encode texts "
-                "with: give vectors of the same model instead"
-            )
-        self.check_encoder()
-        return self._shorten(self.encoder.encode(texts, role=role))
+        if isinstance(texts, str):
+            raise ConfigError(f"encode takes a list of texts, got one: write [{texts[:40]!r}]")
+        return self._shorten(self.same_encoder().encode(texts, role=role))
 
     def compress(self, vectors: Array) -> Float32[Array, "n dim"]:
         """Normalize and compress vectors of the width the pipeline was fitted on.
@@ -167,7 +151,13 @@ class Pipeline:
         """
         if self.head is None:
             raise ConfigError("this press has no head to truncate: fit it with one")
-        return replace(self, head=self.head.truncate(dim), codec=None)
+        return replace(
+            self,
+            recipe=replace(self.recipe, quantizer=None),
+            head=self.head.truncate(dim),
+            codec=None,
+            provenance={**self.provenance, "truncated_to": dim},
+        )
 
     def cached(self, folder: Path, *, progress: Progress = silent) -> "Pipeline":
         """Give the same pipeline with encoders that remember what they encode."""
@@ -181,9 +171,8 @@ class Pipeline:
         """Code a corpus of texts or vectors; only a block of floats is in memory at a time."""
         codec = self._need_codec()
         codes = np.empty((len(documents), codec.code_bytes), np.uint8)
-        for rows, embeddings in self._in_blocks(documents):
+        for rows, embeddings in self._in_blocks(documents, "quantizing", progress):
             codes[rows] = codec.quantize(embeddings)
-            progress("quantizing", rows.stop, len(documents))
         return codes
 
     def embed_all(
@@ -191,17 +180,20 @@ class Pipeline:
     ) -> Float32[Array, "n dim"]:
         """Compress a corpus of texts or vectors, without coding it."""
         embeddings = np.empty((len(documents), self.dim), np.float32)
-        for rows, block in self._in_blocks(documents):
+        for rows, block in self._in_blocks(documents, "compressing", progress):
             embeddings[rows] = block
-            progress("compressing", rows.stop, len(documents))
         return embeddings
 
-    def _in_blocks(self, documents: Documents) -> Iterator[tuple[slice, Array]]:
+    def _in_blocks(
+        self, documents: Documents, what: str, progress: Progress
+    ) -> Iterator[tuple[slice, Array]]:
         for rows in blocks(len(documents), _ROWS):
-            if isinstance(documents, Corpus):
-                yield rows, self.encode(documents.texts[rows])
-            else:
-                yield rows, self.compress(documents[rows])
+            texts = isinstance(documents, Corpus)
+            yield (
+                rows,
+                self.encode(documents.texts[rows]) if texts else self.compress(documents[rows]),
+            )
+            progress(what, rows.stop, len(documents))
 
     def index(
         self,
@@ -215,19 +207,16 @@ class Pipeline:
         codes = self.quantize_all(documents, progress=progress)
         snippets = None
         if isinstance(documents, Corpus):
-            ids, snippets = documents.ids, [text[:_SNIPPET] for text in documents.texts]
+            ids, snippets = documents.ids, documents.texts
         names = [str(i) for i in range(len(codes))] if ids is None else ids
         return Index.build(codec, codes, names, snippets=snippets, fingerprint=self.fingerprint)
 
-    def index_embeddings(self, embeddings: Float32[Array, "n dim"], *, ids: Sequence[str]) -> Index:
-        """Code and index what `encode` or `compress` gave."""
-        codes = self.quantize(embeddings)
-        return Index.build(self._need_codec(), codes, ids, fingerprint=self.fingerprint)
-
     def search(
-        self, index: Index, queries: Sequence[str] | Array, k: int = 10, **options: Any
+        self, index: Index, queries: str | Sequence[str] | Array, k: int = 10, **options: Any
     ) -> Hits:
         """Encode queries (texts, or vectors of the same model) and search an index with them.
+
+        Options are those of `Index.search`.
 
         Raises:
             MismatchError: the index was made by another pipeline.
@@ -237,9 +226,10 @@ class Pipeline:
                 f"the index was made by the press {index.fingerprint}, this one is "
                 f"{self.fingerprint}: search with the press that made it, or index again"
             )
-        vectors = isinstance(queries, np.ndarray)
-        floats = self.compress(queries) if vectors else self.encode(queries, role="query")
-        return index.search(floats, k, **options)
+        if isinstance(queries, np.ndarray):
+            return index.search(self.compress(queries), k, **options)
+        texts = [queries] if isinstance(queries, str) else queries
+        return index.search(self.encode(texts, role="query"), k, **options)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the artifact: config.json, tensors.safetensors, and a card in README.md.
@@ -254,13 +244,8 @@ class Pipeline:
             "codec": self.codec,
             "provenance": self.provenance,
         }
-        card = describe(
-            content["recipe"],
-            self.provenance,
-            bytes_per_vector=self.bytes_per_vector,
-            table_bytes=self.table_bytes,
-            fingerprint=self.fingerprint,
-        )
+        costs = (self.bytes_per_vector, self.table_bytes)
+        card = describe(content["recipe"], self.provenance, costs, self.fingerprint)
         artifact.save(folder, content, card=card, overwrite=overwrite)
 
     def save_index(self, index: Index, folder: str | Path, *, overwrite: bool = False) -> None:
@@ -296,21 +281,22 @@ class Pipeline:
             )
         return embeddings
 
+    def same_encoder(self) -> Encoder:
+        """Give the encoder, if it is the one that the pipeline was fitted on.
+
+        Raises:
+            ConfigError: the pipeline was fitted on precomputed vectors.
+            MismatchError: the models found here are others.
+        """
+        if self.encoder is None:
+            raise ConfigError(
+                "this press was fitted on precomputed vectors and knows no model to encode texts "
+                "with: give vectors of the same model instead"
+            )
+        check_fingerprint(self.encoder, self.provenance["encoder"])
+        return self.encoder
+
     def _need_codec(self) -> Codec:
         if self.codec is None:
             raise ConfigError("this press has no quantizer, so it makes no codes: fit it with one")
         return self.codec
-
-    def check_encoder(self) -> None:
-        """Make sure that the models found here are those the pipeline was fitted on.
-
-        Raises:
-            MismatchError: they are not.
-        """
-        assert self.encoder is not None
-        if self.encoder.fingerprint != self.provenance["encoder"]:
-            raise MismatchError(
-                f"this press was fitted on models with the fingerprint "
-                f"{self.provenance['encoder']}, those found here have {self.encoder.fingerprint}: "
-                "install the same weights, or fit again"
-            )

@@ -13,7 +13,7 @@ from vecpress.arrays import Array, as_embeddings
 from vecpress.corpus import Corpus
 from vecpress.encoders.catalogue import combine, find
 from vecpress.encoders.combine import with_cache
-from vecpress.errors import ConfigError
+from vecpress.errors import ConfigError, MismatchError
 from vecpress.recipe import Documents, Recipe
 from vecpress.stages import Encoder, FittedOnTexts, Progress, silent
 
@@ -33,6 +33,17 @@ class Sample:
     encoder: Encoder | None = None
     seed: int = 0
     corpus: Mapping[str, Any] = field(default_factory=dict)
+
+    def provenance(self) -> dict[str, Any]:
+        """Record what is fitted on, as plain values."""
+        encoder = self.encoder
+        return {
+            "in_dim": int(self.embeddings.shape[1]),
+            "seed": self.seed,
+            "sample": len(self.embeddings),
+            "corpus": dict(self.corpus),
+            "encoder": encoder.fingerprint if encoder is not None else "precomputed",
+        }
 
 
 def draw_sample(
@@ -97,6 +108,19 @@ def _embed(
         numbers = range(len(documents))[rows] if isinstance(rows, slice) else rows
         return encoder.encode([documents.texts[int(i)] for i in numbers])
     return as_embeddings(np.asarray(documents[rows]))
+
+
+def check_fingerprint(encoder: Encoder, recorded: str) -> None:
+    """Make sure that the models found here are those that something was fitted on.
+
+    Raises:
+        MismatchError: they are not.
+    """
+    if encoder.fingerprint != recorded:
+        raise MismatchError(
+            f"this press was fitted on models with the fingerprint {recorded}, those found here "
+            f"have {encoder.fingerprint}: install the same weights, or fit again"
+        )
 
 
 def sample_rows(n: int, most: int, seed: int) -> Array | slice:

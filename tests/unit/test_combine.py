@@ -210,7 +210,7 @@ def test_it_goes_on_where_a_killed_run_stopped(tmp_path):
     np.testing.assert_array_equal(rows, EXPECTED)
 
 
-def test_the_longest_texts_are_encoded_first_and_progress_is_told(tmp_path):
+def test_the_longest_texts_are_encoded_first_and_progress_is_told_from_nothing_on(tmp_path):
     told, lengths = [], []
 
     class Watched(HashEncoder):
@@ -224,7 +224,7 @@ def test_the_longest_texts_are_encoded_first_and_progress_is_told(tmp_path):
     Cached(encoder=Watched(), folder=tmp_path, progress=progress).encode(THOUSAND)
     flat = [length for batch in lengths for length in batch]
     assert flat == sorted(flat, reverse=True)
-    assert told == [("encoding", done, 1000) for done in (256, 512, 768, 1000)]
+    assert told == [("encoding", done, 1000) for done in (0, 256, 512, 768, 1000)]
 
 
 def test_the_draft_of_a_killed_run_is_ignored(tmp_path):
@@ -370,5 +370,5 @@ def test_with_cache_tells_progress_from_every_part(tmp_path):
         Concat(encoders=parts(3, 2)), tmp_path, progress=lambda *what: told.append(what)
     )
     both.encode(TEXTS)
-    assert told == [("encoding", 5, 5)] * 2
+    assert told == [("encoding", 0, 5), ("encoding", 5, 5)] * 2
     assert dataclasses.replace(both.encoders[0], folder=tmp_path).dim == 3

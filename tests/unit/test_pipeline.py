@@ -163,3 +163,20 @@ def test_a_pipeline_is_an_encoder():
     both = Concat(encoders=(pipeline, pipeline))
     once, twice = pipeline.encode(["boat"]), both.encode(["boat"])
     np.testing.assert_allclose(twice, np.concatenate([once, once], 1) / np.sqrt(2), atol=1e-6)
+
+
+def test_one_text_is_a_query_but_no_list_of_texts():
+    documents = corpus()
+    pipeline = Pipeline.fit(RECIPE, documents)
+    index = pipeline.index(documents)
+    assert pipeline.search(index, "boat", 2).ids == pipeline.search(index, ["boat"], 2).ids
+    with pytest.raises(ConfigError, match=r"takes a list of texts, got one: write \['boat'\]"):
+        pipeline.encode("boat")
+
+
+def test_a_truncated_pipeline_is_saved_as_what_it_is(tmp_path):
+    pipeline = Pipeline.fit(RECIPE, corpus()).truncate(3)
+    pipeline.save(tmp_path / "p")
+    loaded = Pipeline.load(tmp_path / "p")
+    assert (loaded.dim, loaded.codec, loaded.recipe.quantizer) == (3, None, None)
+    np.testing.assert_array_equal(loaded.encode(["boat"]), pipeline.encode(["boat"]))

@@ -42,13 +42,14 @@ def test_there_are_thousands_each_under_one_name_in_order(found, names):
     "dict.get", "os", "os.path", "os.path.join", "re.sub", "itertools.chain", "math.sqrt",
     "datetime.datetime.now", "threading.Thread.start", "functools.lru_cache", "asyncio.run",
     "collections.Counter.most_common", "random.choice", "subprocess.run", "OSError",
+    "TimeoutError", "queue.Queue.get", "array.array.append",
 ])  # fmt: skip
 def test_what_a_programmer_would_look_for_is_there_under_the_name_he_types(names, name):
     assert name in names
 
 
 @pytest.mark.parametrize(
-    "name", ["posixpath.join", "builtins.open", "posix.listdir", "io.open", "IOError"]
+    "name", ["posixpath.join", "builtins.open", "posix.listdir", "io.open", "IOError", "turtle.Pen"]
 )
 def test_another_name_of_the_same_is_not(names, name):
     assert name not in names
