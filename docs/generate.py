@@ -109,9 +109,9 @@ TABLES = {"budgets": budget_table, "floats": float_table, "heads": head_table}
 def filled(text: str) -> str:
     """Put fresh tables between their markers."""
     for name, table in TABLES.items():
-        pattern = rf"(<!-- table:{name} -->\n).*?(\n<!-- end -->)"
+        pattern = rf"(<!-- table:{name} -->\n)(?:\|.*?)?(<!-- end -->)"
         fresh = table() if f"<!-- table:{name} -->" in text else ""
-        text = re.sub(pattern, lambda m, t=fresh: m[1] + t + m[2], text, flags=re.DOTALL)
+        text = re.sub(pattern, lambda m, t=fresh: f"{m[1]}{t}\n{m[2]}", text, flags=re.DOTALL)
     return text
 
 

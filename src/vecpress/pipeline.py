@@ -21,8 +21,6 @@ from vecpress.recipe import Documents, Recipe
 from vecpress.sample import Sample, check_fingerprint, draw_sample
 from vecpress.stages import Codec, Encoder, Head, Progress, Role, TrainingSet, silent
 
-_ROWS = 4096  # documents on their way through the pipeline at a time
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pipeline:
@@ -187,7 +185,7 @@ class Pipeline:
     def _in_blocks(
         self, documents: Documents, what: str, progress: Progress
     ) -> Iterator[tuple[slice, Array]]:
-        for rows in blocks(len(documents), _ROWS):
+        for rows in blocks(len(documents), 4096):  # bounds the floats in memory
             texts = isinstance(documents, Corpus)
             yield (
                 rows,
@@ -203,13 +201,14 @@ class Pipeline:
         progress: Progress = silent,
     ) -> Index:
         """Code a corpus and index it, under the corpus's ids, or the ids given with vectors."""
-        codec = self._need_codec()
         codes = self.quantize_all(documents, progress=progress)
         snippets = None
         if isinstance(documents, Corpus):
             ids, snippets = documents.ids, documents.texts
         names = [str(i) for i in range(len(codes))] if ids is None else ids
-        return Index.build(codec, codes, names, snippets=snippets, fingerprint=self.fingerprint)
+        return Index.build(
+            self._need_codec(), codes, names, snippets=snippets, fingerprint=self.fingerprint
+        )
 
     def search(
         self, index: Index, queries: str | Sequence[str] | Array, k: int = 10, **options: Any
@@ -268,8 +267,7 @@ class Pipeline:
         content = artifact.load(folder)
         if content.keys() != {field.name for field in fields(cls)}:
             raise ArtifactError(f"{folder} is an artifact, but not a press: {sorted(content)}")
-        recipe = Recipe.from_dict(content.pop("recipe"))
-        return cls(recipe=recipe, **content)
+        return cls(recipe=Recipe.from_dict(content.pop("recipe")), **content)
 
     def _shorten(self, embeddings: Float32[Array, "n in_dim"]) -> Float32[Array, "n dim"]:
         if self.head is not None:

@@ -205,9 +205,9 @@ def test_progress_is_told():
         ({"dim": 0}, r"^dim must be at least 1, got 0$"),
         ({"dim": 4, "form": "deep"}, r"^form must be one of \('paper', 'linear'\), got 'deep'$"),
         ({"dim": 4, "init": "zero"}, r"^init must be one of \('random', 'pca'\), got 'zero'$"),
-        ({"dim": 4, "nested_dims": (2,)}, r"end with dim=4, got \(2,\)$"),
-        ({"dim": 4, "nested_dims": (0, 4)}, r"^nested_dims must lie between 1 and dim.*\(0, 4\)$"),
-        ({"dim": 4, "nested_dims": (2, 8)}, r"end with dim=4, got \(2, 8\)$"),
+        ({"dim": 4, "nested_dims": (2,)}, r"end with 4, got \(2,\)$"),
+        ({"dim": 4, "nested_dims": (0, 4)}, r"^nested_dims must lie between 1 and the width.*\(0, 4\)$"),
+        ({"dim": 4, "nested_dims": (2, 8)}, r"end with 4, got \(2, 8\)$"),
         ({"dim": 4, "epochs": 0}, r"at least 1 epoch and 2 rows per batch, got 0 epochs"),
         ({"dim": 4, "batch_size": 1}, r"at least 1 epoch and 2 rows per batch, .* and 1 rows$"),
     ],
@@ -226,3 +226,15 @@ def test_too_few_documents():
 def test_pca_has_no_more_directions_than_the_input():
     with pytest.raises(ConfigError, match=r"^init='pca' needs dim of at most 6, got 7$"):
         ConcatDecoder(dim=7, init="pca").fit(TrainingSet(documents=unit(20, 6)))
+
+
+def test_trained_wide_and_cut_is_the_wide_head_truncated():
+    documents = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
+    documents /= np.linalg.norm(documents, axis=1, keepdims=True)
+    training = TrainingSet(documents=documents)
+    wide = ConcatDecoder(dim=8, nested_dims=(4, 8), epochs=2).fit(training)
+    cut = ConcatDecoder(dim=4, train_dim=8, nested_dims=(4, 8), epochs=2).fit(training)
+    np.testing.assert_array_equal(cut.weights[0], wide.weights[0][:4])
+    assert cut.dim == 4
+    with pytest.raises(ConfigError, match="train_dim must be at least dim=8, got 4"):
+        ConcatDecoder(dim=8, train_dim=4)

@@ -26,7 +26,10 @@ class ConcatDecoder:
 
     Attributes:
         dim: Width of the output.
-        nested_dims: Prefixes the loss sees; None takes 32, 64, 128, ... up to and with `dim`.
+        train_dim: Width trained, of which the first `dim` are kept; None takes `dim`. The paper
+            trains wide, and truncates.
+        nested_dims: Prefixes the loss sees; None takes 32, 64, 128, ... up to and with the width
+            trained.
         form: "paper" as above, or "linear": no normalization, no activation.
         init: "random" (Kaiming, the paper's) or "pca" (the leading uncentred eigenvectors).
         epochs: Passes over the data, at most.
@@ -38,6 +41,7 @@ class ConcatDecoder:
     """
 
     dim: int
+    train_dim: int | None = None
     nested_dims: tuple[int, ...] | None = None
     form: Literal["paper", "linear"] = "paper"
     init: Literal["random", "pca"] = "random"
@@ -54,12 +58,19 @@ class ConcatDecoder:
         for name, allowed in [("form", ("paper", "linear")), ("init", ("random", "pca"))]:
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
-        stops = self.nested_dims or (self.dim,)
-        if min(stops) < 1 or max(stops) != self.dim:
+        if self._width < self.dim:
+            raise ConfigError(f"train_dim must be at least dim={self.dim}, got {self._width}")
+        stops = self.nested_dims or (self._width,)
+        if min(stops) < 1 or max(stops) != self._width:
             raise ConfigError(
-                f"nested_dims must lie between 1 and dim, and end with dim={self.dim}, got {stops}"
+                "nested_dims must lie between 1 and the width trained, and end with "
+                f"{self._width}, got {stops}"
             )
         self._schedule()
+
+    @property
+    def _width(self) -> int:
+        return self.dim if self.train_dim is None else self.train_dim
 
     def fit(self, training: TrainingSet, *, seed: int = 0, progress: Progress = silent) -> Head:
         """Train on the documents; BatchNorm and LayerNorm's affine parts fold into the layer.
@@ -69,7 +80,7 @@ class ConcatDecoder:
         """
         documents = _sample(training.documents, self.sample, seed)
         module = self._start(documents, seed)
-        stops = self.nested_dims or _doubling(self.dim)
+        stops = self.nested_dims or _doubling(self._width)
         train(
             module,
             documents,
@@ -78,7 +89,7 @@ class ConcatDecoder:
             seed=seed,
             progress=progress,
         )
-        return module.head()
+        return module.head().truncate(self.dim)
 
     def _schedule(self) -> Schedule:
         return Schedule(
@@ -90,17 +101,17 @@ class ConcatDecoder:
         )
 
     def _start(self, documents: Array, seed: int) -> "_Decoder":
-        module = _Decoder(documents.shape[1], self.dim, paper=self.form == "paper")
+        module = _Decoder(documents.shape[1], self._width, paper=self.form == "paper")
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             nn.init.kaiming_normal_(module.linear.weight, a=0.2, generator=generator)
             nn.init.zeros_(module.linear.bias)
             if self.init == "pca":
-                if self.dim > documents.shape[1]:
+                if self._width > documents.shape[1]:
                     raise ConfigError(
-                        f"init='pca' needs dim of at most {documents.shape[1]}, got {self.dim}"
+                        f"init='pca' needs dim of at most {documents.shape[1]}, got {self._width}"
                     )
-                start = Spectrum.of(TrainingSet(documents=documents)).head(self.dim, gamma=0.0)
+                start = Spectrum.of(TrainingSet(documents=documents)).head(self._width, gamma=0.0)
                 module.linear.weight.copy_(torch.from_numpy(start.weights[0]))
         return module
 
