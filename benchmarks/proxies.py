@@ -3,8 +3,8 @@
     python benchmarks/proxies.py [--data ../shared/data] [--cache DIR]
 
 Writes benchmarks/results/proxies.jsonl: one line per collection x budget x candidate, with its real
-recovery and what each proxy thought of it; prints rank correlations and regret. The judgements are used
-here to judge the proxies, and nowhere else. About 10 minutes on 2 cores with cached embeddings.
+recovery and what each proxy thought of it; prints rank correlations and regret. The judgements
+judge the proxies here, and are used nowhere else. About 15 minutes on 2 cores, embeddings cached.
 """
 
 import argparse

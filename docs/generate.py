@@ -97,13 +97,47 @@ def head_table() -> str:
     return "\n".join(lines)
 
 
+def loss_table() -> str:
+    """Show the paper's loss per width, on unseen Wikipedia passages."""
+    rows = read("spine-losses.jsonl")
+    dims = sorted({r["dim"] for r in rows})
+    lines = ["| loss x 1000, Wikipedia | " + " | ".join(f"{d} dims" for d in dims) + " |"]
+    lines.append("|---" * (len(dims) + 1) + "|")
+    for method in dict.fromkeys(r["method"] for r in rows):
+        by_dim = {r["dim"]: 1000 * r["loss"] for r in rows if r["method"] == method}
+        lines.append(f"| {method} | " + " | ".join(f"{by_dim[d]:.2f}" for d in dims) + " |")
+    return "\n".join(lines)
+
+
+def proxy_table() -> str:
+    """Show how well each label-free figure ranks, and what its choice loses."""
+    rows = read("proxies.jsonl")
+    proxies = [k for k in rows[0] if k not in ("benchmark", "budget", "candidate", "recovery")]
+    cells = sorted({(r["benchmark"], r["budget"]) for r in rows})
+    lines = ["| proxy | regret, mean | regret, worst |", "|---|---|---|"]
+    for proxy in proxies:
+        regrets = []
+        for cell in cells:
+            inside = [r for r in rows if (r["benchmark"], r["budget"]) == cell]
+            best = max(r["recovery"] for r in inside)
+            regrets.append(100 * (best - max(inside, key=lambda r, p=proxy: r[p])["recovery"]))
+        lines.append(f"| {proxy} | {fmean(regrets):.1f} | {max(regrets):.1f} |")
+    return "\n".join(lines)
+
+
 def _spread(values: list[float]) -> str:
     if len(values) < 2:
         return f"{fmean(values):.1f}"
     return f"{fmean(values):.1f} ± {stdev(values):.1f}"
 
 
-TABLES = {"budgets": budget_table, "floats": float_table, "heads": head_table}
+TABLES = {
+    "budgets": budget_table,
+    "floats": float_table,
+    "heads": head_table,
+    "losses": loss_table,
+    "proxies": proxy_table,
+}
 
 
 def filled(text: str) -> str:

@@ -206,7 +206,10 @@ def test_progress_is_told():
         ({"dim": 4, "form": "deep"}, r"^form must be one of \('paper', 'linear'\), got 'deep'$"),
         ({"dim": 4, "init": "zero"}, r"^init must be one of \('random', 'pca'\), got 'zero'$"),
         ({"dim": 4, "nested_dims": (2,)}, r"end with 4, got \(2,\)$"),
-        ({"dim": 4, "nested_dims": (0, 4)}, r"^nested_dims must lie between 1 and the width.*\(0, 4\)$"),
+        (
+            {"dim": 4, "nested_dims": (0, 4)},
+            r"^nested_dims must lie between 1 and the width.*\(0, 4\)$",
+        ),
         ({"dim": 4, "nested_dims": (2, 8)}, r"end with 4, got \(2, 8\)$"),
         ({"dim": 4, "epochs": 0}, r"at least 1 epoch and 2 rows per batch, got 0 epochs"),
         ({"dim": 4, "batch_size": 1}, r"at least 1 epoch and 2 rows per batch, .* and 1 rows$"),
