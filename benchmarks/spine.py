@@ -5,7 +5,7 @@
 Writes benchmarks/results/spine-TABLE.jsonl, one table or all:
 
 - budgets: methods x budgets, seeds 0-2, on four collections;
-- heads: the paper's decoder beside PCA and power-PCA, trained on Wikipedia and SciFact, in float;
+- heads: the paper's decoder beside PCA and power-PCA, trained on Wikipedia and on the collection;
 - losses: the paper's loss of those heads on unseen passages;
 - weights: the float concatenation by WordLlama's weight;
 - variants: the paper's decoder with more steps, and with a PCA start.
@@ -17,7 +17,8 @@ import argparse
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,10 +27,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from vecpress.arrays import Array
 from vecpress.compare import compare
 from vecpress.compressors.concat_decoder import ConcatDecoder
 from vecpress.compressors.linear import PCA, PowerPCA, Truncation
-from vecpress.corpus import Benchmark, read_benchmark, read_corpus
+from vecpress.corpus import Benchmark, Corpus, read_benchmark, read_corpus
 from vecpress.encoders.combine import with_cache
 from vecpress.evaluate import paired_p_value, score_floats
 from vecpress.losses import similarity_matching
@@ -66,18 +68,21 @@ def budgets(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
 
 
 def heads(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
-    """Score heads without codes, at each width, trained on Wikipedia and on SciFact itself."""
-    scifact = read_benchmark(data / "scifact")
-    made = make_encoder(Recipe(models=MODELS), scifact.corpus)
-    assert made is not None
-    encoder = with_cache(made, cache)
-    wikipedia = read_corpus(data / "wikipedia" / "passages-29k.jsonl.gz")
-    corpora = {"wikipedia-29k": wikipedia.texts, "scifact": scifact.corpus.texts}
-    for trained_on, texts in corpora.items():
-        training = TrainingSet(documents=encoder.encode(texts))
-        for seed in SEEDS:
-            for method, compressor in _compressors(seed):
-                yield from _widths(trained_on, method, compressor, training, scifact, encoder, seed)
+    """Score heads without codes, at each width, trained on Wikipedia and on the collection."""
+    encoder = _encoder(data, cache)
+    collections = [Floats.of(read_benchmark(data / name), encoder) for name in COLLECTIONS]
+    wikipedia = encoder.encode(_wikipedia(data).texts)
+    yield from _heads("wikipedia-29k", wikipedia, collections)
+    for floats in collections:
+        yield from _heads(floats.benchmark.name, floats.documents, [floats])
+
+
+def _heads(
+    trained_on: str, documents: Array, collections: Sequence["Floats"]
+) -> Iterator[dict[str, Any]]:
+    for seed in SEEDS:
+        for method, compressor in _compressors(seed):
+            yield from _widths(trained_on, method, compressor, documents, collections, seed)
 
 
 def weights(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
@@ -97,12 +102,9 @@ def weights(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
 
 def variants(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
     """Give the paper's decoder more steps, and a better start."""
-    scifact = read_benchmark(data / "scifact")
-    made = make_encoder(Recipe(models=MODELS), scifact.corpus)
-    assert made is not None
-    encoder = with_cache(made, cache)
-    wikipedia = read_corpus(data / "wikipedia" / "passages-29k.jsonl.gz")
-    training = TrainingSet(documents=encoder.encode(wikipedia.texts))
+    encoder = _encoder(data, cache)
+    scifact = Floats.of(read_benchmark(data / "scifact"), encoder)
+    documents = encoder.encode(_wikipedia(data).texts)
     tried = {
         "paper, batch 128, 150 epochs": ConcatDecoder(
             dim=512, batch_size=128, epochs=150, patience=20
@@ -110,15 +112,12 @@ def variants(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
         "paper, PCA start": ConcatDecoder(dim=512, init="pca"),
     }
     for method, compressor in tried.items():
-        yield from _widths("wikipedia-29k", method, compressor, training, scifact, encoder, 0)
+        yield from _widths("wikipedia-29k", method, compressor, documents, [scifact], 0)
 
 
 def losses(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
     """Give the similarity-matching loss of each head at each width, on 2,048 unseen passages."""
-    wikipedia = read_corpus(data / "wikipedia" / "passages-29k.jsonl.gz")
-    made = make_encoder(Recipe(models=MODELS), wikipedia)
-    assert made is not None
-    rows = with_cache(made, cache).encode(wikipedia.texts)
+    rows = _encoder(data, cache).encode(_wikipedia(data).texts)
     rows = rows[np.random.default_rng(9).permutation(len(rows))]
     unseen, training = torch.from_numpy(rows[:2048]), TrainingSet(documents=rows[2048:])
     cosines = (rows[:2048] @ rows[:2048].T)[np.triu_indices(2048, 1)]
@@ -152,35 +151,62 @@ def _widths(
     trained_on: str,
     method: str,
     compressor: Compressor,
-    training: TrainingSet,
-    benchmark: Benchmark,
-    encoder: Encoder,
+    documents: Array,
+    collections: Sequence["Floats"],
     seed: int,
 ) -> Iterator[dict[str, Any]]:
     """Fit one head at full width, and score its prefixes."""
-    documents = encoder.encode(benchmark.corpus.texts)
-    queries = encoder.encode(benchmark.queries.texts, role="query")
-    raw = score_floats(documents, queries, benchmark).ndcg
     started = time.perf_counter()
-    head = compressor.fit(training, seed=seed)
+    head = compressor.fit(TrainingSet(documents=documents), seed=seed)
     seconds = time.perf_counter() - started
-    for dim in DIMS:
-        short = head.truncate(dim)
-        scores = score_floats(short.compress(documents), short.compress(queries), benchmark)
-        yield {
-            "benchmark": benchmark.name,
-            "trained_on": trained_on,
-            "group": "trained" if "decoder" in method else "baseline",
-            "method": method,
-            "dim": dim,
-            "bytes_per_vector": 4 * dim,
-            **scores.means(),
-            "recovery": float(scores.ndcg.mean() / raw.mean()),
-            "p_value": paired_p_value(scores.ndcg, raw),
-            "fit_seconds": round(seconds, 1),
-            "seed": seed,
-        }
+    for floats in collections:
+        for dim in DIMS:
+            short = head.truncate(dim)
+            scores = score_floats(
+                short.compress(floats.documents), short.compress(floats.queries), floats.benchmark
+            )
+            yield {
+                "benchmark": floats.benchmark.name,
+                "trained_on": trained_on,
+                "group": "trained" if "decoder" in method or "paper" in method else "baseline",
+                "method": method,
+                "dim": dim,
+                "bytes_per_vector": 4 * dim,
+                **scores.means(),
+                "recovery": float(scores.ndcg.mean() / floats.raw.mean()),
+                "p_value": paired_p_value(scores.ndcg, floats.raw),
+                "fit_seconds": round(seconds, 1),
+                "seed": seed,
+            }
     print(trained_on, method, seed, f"{seconds:.0f} s", flush=True)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Floats:
+    """A benchmark with its raw embeddings, and their nDCG@10 per query."""
+
+    benchmark: Benchmark
+    documents: Array
+    queries: Array
+    raw: Array
+
+    @classmethod
+    def of(cls, benchmark: Benchmark, encoder: Encoder) -> "Floats":
+        """Encode a benchmark."""
+        documents = encoder.encode(benchmark.corpus.texts)
+        queries = encoder.encode(benchmark.queries.texts, role="query")
+        raw = score_floats(documents, queries, benchmark).ndcg
+        return cls(benchmark=benchmark, documents=documents, queries=queries, raw=raw)
+
+
+def _encoder(data: Path, cache: Path) -> Encoder:
+    made = make_encoder(Recipe(models=MODELS), _wikipedia(data))
+    assert made is not None
+    return with_cache(made, cache)
+
+
+def _wikipedia(data: Path) -> Corpus:
+    return read_corpus(data / "wikipedia" / "passages-29k.jsonl.gz")
 
 
 TABLES = {

@@ -10,7 +10,7 @@ MODELS = ("minilm", "wordllama")
 WEIGHTS = (1.0, 0.5)  # a static table knows less than a transformer
 BUDGETS = (32, 64, 128)
 QUESTIONS = (
-    "how do I throw away duplicates from a list but keep the order?",
+    "how do I split a file path into folder and name?",
     "run a shell command and capture what it prints",
     "which day of the week was a given date?",
 )
