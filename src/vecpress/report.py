@@ -25,7 +25,7 @@ _GROUPS = {
 }
 _UNITS = ("B", "kB", "MB", "GB")
 _NEEDED = ("benchmark", "group", "method", "bytes_per_vector", "ndcg@10", "recall@100", "recovery")
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 410, 64, 24, 30, 44
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 430, 64, 32, 38, 62
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:
@@ -115,13 +115,15 @@ def _plot(results: Sequence[Result]) -> str:
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="nDCG over bytes">']
     for power in range(low_x, high_x + 1):
         parts.append(f'<path class="grid" d="M{x(float(power)):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
-        parts.append(f'<text x="{x(float(power)):.1f}" y="{_HEIGHT - 24}">{2**power:,}</text>')
+        parts.append(
+            f'<text x="{x(float(power)):.1f}" y="{_HEIGHT - _BOTTOM + 26}">{2**power:,}</text>'
+        )
     for i in range(round((high_y - low_y) / step) + 1):
         value = low_y + i * step
         parts.append(f'<path class="grid" d="M{_LEFT} {y(value):.1f}H{_WIDTH - _RIGHT}"/>')
         parts.append(f'<text class="y" x="{_LEFT - 8}" y="{y(value) + 4:.1f}">{value:.2f}</text>')
     parts.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 6}">bytes per document</text>')
-    parts.append(f'<text class="y" x="{_LEFT - 8}" y="{_TOP - 8}">nDCG@10</text>')
+    parts.append(f'<text class="name" x="8" y="{_TOP - 14}">nDCG@10</text>')
     raw = next((r for r in results if r["group"] == "concatenation"), None)
     if raw:
         height = y(raw["ndcg@10"])
