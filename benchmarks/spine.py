@@ -36,7 +36,7 @@ from vecpress.encoders.combine import with_cache
 from vecpress.evaluate import paired_p_value, score_floats
 from vecpress.losses import similarity_matching
 from vecpress.recipe import Recipe
-from vecpress.report import render, write_results
+from vecpress.report import write_results
 from vecpress.sample import make_encoder
 from vecpress.stages import Compressor, Encoder, TrainingSet
 
@@ -236,10 +236,6 @@ def main() -> None:
             rows = [row | stamp for row in table(options.data, options.cache)]
             write_results(RESULTS / f"spine-{name}.jsonl", rows)
             print(f"wrote {RESULTS}/spine-{name}.jsonl", flush=True)
-            if name == "budgets":
-                first = [row for row in rows if row["seed"] == 0]
-                page = render(first, command="python benchmarks/spine.py")
-                (RESULTS / "spine-budgets.html").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,11 +20,12 @@ def describe(
     """
     bytes_per_vector, table_bytes = costs
     in_dim = provenance["in_dim"]
+    models = ", ".join(m if isinstance(m, str) else _options(m) for m in recipe["models"])
     corpus = provenance["corpus"]
     lines = [
         "# A vecpress artifact",
         "",
-        f"- Input: {', '.join(recipe['models']) or 'precomputed vectors'} ({in_dim} dimensions)",
+        f"- Input: {models or 'precomputed vectors'} ({in_dim} dimensions)",
         f"- Head: {_options(recipe.get('head'))}",
         f"- Quantizer: {_options(recipe.get('quantizer'))}",
         f"- Bytes per vector: {bytes_per_vector} ({4 * in_dim / bytes_per_vector:.1f}x smaller "

@@ -107,11 +107,13 @@ def compare(
     )
     rows = []
     if len(parts) > 1:
-        for name, (block, asked) in zip(recipe.models, blocks, strict=True):
+        for model, name, (block, asked) in zip(
+            recipe.models, recipe.model_names, blocks, strict=True
+        ):
             scores = score_floats(block, asked, benchmark)
-            alone = replace(table.recipe, models=(name,), weights=None)
+            alone = replace(table.recipe, models=(model,), weights=None)
             rows.append(table.row("single model", name, alone, 4 * block.shape[1], scores))
-    everything = " + ".join(recipe.models)
+    everything = " + ".join(recipe.model_names)
     rows.append(
         table.row("concatenation", everything, table.recipe, 4 * documents.shape[1], table.baseline)
     )

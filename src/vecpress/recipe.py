@@ -21,15 +21,15 @@ class Recipe:
     """Everything a fit depends on besides the documents and the seed.
 
     Attributes:
-        models: Names of encoders, as `vecpress.encoders.catalogue.find` knows them; none for
-            precomputed vectors.
+        models: Names of encoders, or mappings of a kind and its options, as
+            `vecpress.encoders.catalogue.find` knows them; none for precomputed vectors.
         weights: Each model's share of the cosine; None means equal.
         head: What shortens the embeddings; None leaves them as they are.
         quantizer: What codes them; None leaves them in float32.
         sample: Most documents that head and quantizer are fitted on, drawn at random.
     """
 
-    models: tuple[str, ...] = ()
+    models: tuple[str | Mapping[str, Any], ...] = ()
     weights: tuple[float, ...] | None = None
     head: Compressor | None = None
     quantizer: Quantizer | None = None
@@ -56,13 +56,13 @@ class Recipe:
         if unknown:
             raise ConfigError(f"a recipe has no {unknown[0]!r}; it has {', '.join(sorted(known))}")
         made: dict[str, Any] = {k: v for k, v in values.items() if v is not None}
-        for name, kind in [("models", str), ("weights", int | float)]:
+        kinds = [("models", str | Mapping, "names"), ("weights", int | float, "numbers")]
+        for name, kind, wanted in kinds:
             items = made.get(name, ())
             if not isinstance(items, list | tuple) or not all(isinstance(i, kind) for i in items):
-                wanted = "names" if kind is str else "numbers"
                 raise ConfigError(f"{name} must be a list of {wanted}, got {items!r}")
             if name in made:
-                made[name] = tuple(i if kind is str else float(i) for i in items)
+                made[name] = tuple(float(i) if name == "weights" else i for i in items)
         if not isinstance(made.get("sample", 1), int):
             raise ConfigError(f"sample must be a whole number, got {made['sample']!r}")
         for name, table in [("head", registry.COMPRESSORS), ("quantizer", registry.QUANTIZERS)]:
@@ -82,6 +82,14 @@ class Recipe:
                 return cls.from_dict(tomllib.load(file))
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the recipe {path}: {error}") from error
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Name each model for people."""
+        return tuple(
+            model if isinstance(model, str) else f"{model.get('kind')}:{model.get('model', '')}"
+            for model in self.models
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Invert `from_dict`; what is None is left out."""

@@ -81,7 +81,7 @@ def make_encoder(
         if recipe.models:
             raise ConfigError(
                 f"vectors are already encoded, so they take no models, got "
-                f"{', '.join(recipe.models)}"
+                f"{', '.join(recipe.model_names)}"
             )
         return None
     if not recipe.models:

@@ -213,3 +213,16 @@ def test_a_graph_that_wants_other_inputs_is_refused_with_their_names(copy):
         f"the graph of {str(copy)!r} takes input_ids, attention_mask, position_ids: only "
         "input_ids, attention_mask, token_type_ids can be given"
     )
+
+
+def test_prompts_come_from_the_folder_unless_given(copy):
+    prompts = {"prompts": {"query": "red ", "passage": "tree "}}
+    (copy / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    plain = encoder(copy, query_prompt="", document_prompt="")
+    own = encoder(copy)
+    np.testing.assert_array_equal(
+        own.encode(["dog"], role="query"), plain.encode(["red dog"], role="query")
+    )
+    np.testing.assert_array_equal(own.encode(["dog"]), plain.encode(["tree dog"]))
+    assert np.abs(own.encode(["dog"]) - plain.encode(["dog"])).max() > 1e-3
+    assert own.fingerprint != plain.fingerprint

@@ -180,3 +180,12 @@ def test_a_truncated_pipeline_is_saved_as_what_it_is(tmp_path):
     loaded = Pipeline.load(tmp_path / "p")
     assert (loaded.dim, loaded.codec, loaded.recipe.quantizer) == (3, None, None)
     np.testing.assert_array_equal(loaded.encode(["boat"]), pipeline.encode(["boat"]))
+
+
+def test_a_model_with_options_is_saved_with_them(tmp_path):
+    recipe = Recipe(models=("lexical:4", {"kind": "lexical", "dim": 3, "max_terms": 9}))
+    Pipeline.fit(recipe, corpus()).save(tmp_path / "p")
+    loaded = Pipeline.load(tmp_path / "p")
+    assert loaded.recipe == recipe
+    assert "lexical:4, lexical (dim 3, max_terms 9)" in (tmp_path / "p" / "README.md").read_text()
+    assert loaded.encode(["boat"]).shape == (1, 7)

@@ -4,6 +4,7 @@ import pytest
 
 from vecpress import Recipe
 from vecpress.compressors.linear import PowerPCA
+from vecpress.encoders.catalogue import find
 from vecpress.errors import ConfigError
 from vecpress.quantizers.scalar import Percentile
 
@@ -56,3 +57,14 @@ def test_what_is_wrong_in_a_recipe_is_said(tmp_path, text, message):
 def test_an_absent_recipe_is_said(tmp_path):
     with pytest.raises(ConfigError, match="cannot read the recipe"):
         Recipe.from_toml(tmp_path / "none.toml")
+
+
+def test_a_model_may_come_with_options():
+    table = {"kind": "lexical", "dim": 4, "max_terms": 9}
+    recipe = Recipe.from_dict({"models": ["lexical:8", table]})
+    assert recipe.model_names == ("lexical:8", "lexical:")
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    found = find(table)
+    assert (found.dim, found.max_terms) == (4, 9)
+    with pytest.raises(ConfigError, match="'lexical' has no option 'width'"):
+        find({"kind": "lexical", "width": 4})

@@ -1,5 +1,6 @@
 """Small models by short name, with the prompts, pooling and length their authors intend."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,17 +68,20 @@ CATALOGUE: dict[str, dict[str, Any]] = {
 _PREFIXES = {"st": "sentence-transformer", "onnx": "onnx", "static": "static"}
 
 
-def find(name: str) -> Encoder | FittedOnTexts:
+def find(name: str | Mapping[str, Any]) -> Encoder | FittedOnTexts:
     """Make the encoder that a name stands for; nothing is loaded yet.
 
     Args:
         name: A key of `CATALOGUE`, or `st:ID_OR_FOLDER`, `onnx:FOLDER`, `static:ID_OR_FOLDER`,
-            `lexical:DIM`, or `module:Class` of your own.
+            `lexical:DIM`, or `module:Class` of your own; or a mapping of a `kind` and its options,
+            such as `{"kind": "onnx", "model": FOLDER, "query_prompt": "query: "}`.
 
     Raises:
         ConfigError: the name is not one of these.
         MissingExtraError: its engine is not installed.
     """
+    if not isinstance(name, str):
+        return registry.build(registry.ENCODERS, name)
     if name in CATALOGUE:
         return registry.build(registry.ENCODERS, CATALOGUE[name])
     prefix, _, rest = name.partition(":")

@@ -38,16 +38,17 @@ class OnnxEncoder:
 
     Attributes:
         model: The folder.
-        query_prompt: Put before each query.
-        document_prompt: Put before each document.
+        query_prompt: Put before each query; None takes what config_sentence_transformers.json in
+            the folder says, if there is one.
+        document_prompt: Put before each document; None as above.
         pooling: How tokens become one vector; None reads 1_Pooling/config.json, else "mean".
         max_length: Tokens kept of a text.
         threads: Threads of the engine; 0 takes one per core.
     """
 
     model: str
-    query_prompt: str = ""
-    document_prompt: str = ""
+    query_prompt: str | None = None
+    document_prompt: str | None = None
     pooling: Literal["cls", "mean"] | None = None
     max_length: int = 256
     threads: int = 0
@@ -126,7 +127,7 @@ class OnnxEncoder:
 
     def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
         """Embed each text, in order; texts of like length share a batch."""
-        prompt = self.query_prompt if role == "query" else self.document_prompt
+        prompt = self._prompt(role)
         prompted = [prompt + text for text in texts]
         order = sorted(range(len(prompted)), key=lambda i: len(prompted[i]))
         rows: list[Array] = [np.empty(0)] * len(prompted)
@@ -137,6 +138,15 @@ class OnnxEncoder:
         if not rows:
             return np.empty((0, self.dim), np.float32)
         return normalize(np.ascontiguousarray(np.stack(rows), dtype=np.float32))
+
+    def _prompt(self, role: Role) -> str:
+        given = self.query_prompt if role == "query" else self.document_prompt
+        path = self._folder / "config_sentence_transformers.json"
+        if given is not None or not path.is_file():
+            return given or ""
+        own = json.loads(path.read_text(encoding="utf-8")).get("prompts") or {}
+        names = ["query"] if role == "query" else ["document", "passage", "corpus"]
+        return next((prompt for name in names if (prompt := own.get(name))), "")
 
     def _run(self, texts: list[str]) -> Float32[Array, "b d"]:
         encodings = self._tokenizer.encode_batch(texts)
