@@ -1,11 +1,17 @@
 """What the docs say is true: their code runs, their links exist, their tables are current."""
 
 import importlib.util
+import json
 import re
 import runpy
+import shlex
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from vecpress import cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -20,6 +26,47 @@ BLOCKS = [
 def test_code_in_the_docs_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "docs", "exec"), {"__name__": "docs"})
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "tutorial.md"], ids=str)
+def test_commands_in_the_docs_run(page, tmp_path, monkeypatch, capsys):
+    """As written, but for the models: two small lexical ones stand in for the downloads."""
+    make_inputs(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
+    commands = [line for block in blocks for line in block.splitlines() if line[:9] == "vecpress "]
+    assert len(commands) >= 7
+    for command in commands:
+        words = shlex.split(command.replace("minilm,wordllama", "lexical:64,lexical:32"))
+        if words[1] in ("fit", "index", "compare"):
+            words.append("--overwrite")
+        if words[1] in ("fit", "index", "evaluate", "compare"):
+            words += ["--cache", "cache"]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert end.value.code == 0, (command, err)
+        assert out, command
+
+
+def make_inputs(folder):
+    """Lay out the files that the docs speak of."""
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(size=(300, 16)) @ rng.normal(size=(16, 128))).astype(np.float32)
+    np.save(folder / "vectors.npy", vectors)
+    np.save(folder / "query.npy", vectors[:1])
+    np.save(folder / "queries.npy", vectors[:9])
+    words = [f"word{i}" for i in range(200)]
+    texts = [" ".join(rng.choice(words, 12)) for _ in range(300)]
+    beir = folder / "BEIR_FOLDER"
+    (beir / "qrels").mkdir(parents=True)
+    lines = [json.dumps({"_id": f"d{i}", "text": t}) + "\n" for i, t in enumerate(texts)]
+    (folder / "corpus.jsonl").write_text("".join(lines))
+    (beir / "corpus.jsonl").write_text("".join(lines))
+    (beir / "queries.jsonl").write_text("".join(lines[:9]))
+    judged = "".join(f"d{i}\td{i + 1}\t1\n" for i in range(9))
+    (beir / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
