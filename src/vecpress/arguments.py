@@ -1,8 +1,11 @@
 """From the words of a command line to the values of the library."""
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vecpress.artifact import check_replaceable
 from vecpress.corpus import read_corpus
 from vecpress.encoders.precomputed import SUFFIXES, open_vectors
 from vecpress.errors import ConfigError
@@ -48,16 +51,21 @@ def read_recipe(
 
 def open_documents(path: str, *, vectors: bool) -> tuple[Documents, Sequence[str]]:
     """Open a corpus as the vectors or the texts that the press takes."""
-    if vectors and not Path(path).is_dir() and Path(path).suffix in SUFFIXES:
+    file = Path(path)
+    absent = path != "-" and not file.exists()
+    if vectors and (absent or (file.suffix in SUFFIXES and not file.is_dir())):
         opened = open_vectors(path)
         return opened.array, opened.ids
     if vectors:
         raise ConfigError(
-            f"{path} holds texts: say what encodes them, such as --models minilm,wordllama; or "
-            "give vectors as .npy, .npz or .parquet"
+            f"{'stdin' if path == '-' else path} holds texts, and there is no model to encode "
+            "them: fit with some, such as --models minilm,wordllama, or give vectors as .npy, "
+            ".npz or .parquet"
         )
-    if Path(path).suffix in (".npy", ".npz"):
-        raise ConfigError(f"{path} holds vectors, which take no models: leave --models out")
+    if file.suffix in (".npy", ".npz") and not absent:
+        raise ConfigError(
+            f"{path} holds vectors, which models cannot encode: give texts, or fit without --models"
+        )
     corpus = read_corpus(path)
     return corpus, corpus.ids
 
@@ -66,3 +74,23 @@ def refuse_existing(out: Path, *, overwrite: bool) -> None:
     """Say it before the work, not after."""
     if out.exists() and not overwrite:
         raise ConfigError(f"{out} exists: choose another name, or add --overwrite")
+    check_replaceable(out)
+    home = next(folder for folder in out.absolute().parents if folder.exists())
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        raise ConfigError(f"cannot write {out}: {home} is not a folder to write into")
+
+
+def read_query(query: str) -> str:
+    """Take a query as it was typed, or from stdin (`-`).
+
+    Raises:
+        ConfigError: it is empty, or not text.
+    """
+    try:
+        text = sys.stdin.read().strip() if query == "-" else query
+        text.encode()
+    except UnicodeError as error:
+        raise ConfigError(f"the query is not UTF-8 text: {error}") from error
+    if not text.strip():
+        raise ConfigError(f"a query must hold at least one word, got {text!r}")
+    return text

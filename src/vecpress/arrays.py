@@ -35,12 +35,15 @@ def truncate(embeddings: Float32[Array, "n d"], dim: int) -> Float32[Array, "n {
     return normalize(np.ascontiguousarray(embeddings[:, :dim]))
 
 
-def as_embeddings(vectors: Array, *, name: str = "these vectors") -> Float32[Array, "n d"]:
+def as_embeddings(
+    vectors: Array, *, name: str = "these vectors", taken: Array | slice | None = None
+) -> Float32[Array, "n d"]:
     """Bring vectors of any float type to the form every stage takes: float32, unit rows.
 
     Args:
         vectors: Shape (n, d), float or integer, any memory layout; not modified.
         name: What to call them in an error.
+        taken: Which rows of a larger whole they are, so that an error can name the row there.
 
     Raises:
         ShapeError: they are not a matrix of numbers.
@@ -56,6 +59,8 @@ def as_embeddings(vectors: Array, *, name: str = "these vectors") -> Float32[Arr
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
         first = int(np.argmin(finite))
+        if taken is not None:
+            first = taken.start + first if isinstance(taken, slice) else int(taken[first])
         raise DataError(
             f"{name} must be finite in float32, got NaN or infinity in {int((~finite).sum())} of "
             f"{len(rows)} rows, the first is row {first}: remove or re-encode them"

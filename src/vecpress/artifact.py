@@ -141,11 +141,7 @@ def new_folder(folder: str | Path, *, overwrite: bool = False) -> Generator[Path
     folder = Path(folder)
     if folder.exists() and not overwrite:
         raise ArtifactError(f"{folder} exists: choose another name, or ask to overwrite it")
-    if folder.exists() and not _replaceable(folder):
-        raise ArtifactError(
-            f"{folder} holds something that vecpress did not make, and is not overwritten: choose "
-            "another name"
-        )
+    check_replaceable(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -169,12 +165,20 @@ def new_folder(folder: str | Path, *, overwrite: bool = False) -> Generator[Path
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _replaceable(folder: Path) -> bool:
-    """Say whether a folder is empty, or one of ours: a press, an index, a comparison."""
-    if not folder.is_dir():
-        return False
-    names = {path.name for path in folder.iterdir()}
-    return not names or bool(names & {"config.json", "index.json", "results.jsonl"})
+def check_replaceable(folder: Path) -> None:
+    """Let only what is absent, empty or ours be replaced: a press, an index, a comparison.
+
+    Raises:
+        ArtifactError: it is a file, or a folder of something else.
+    """
+    if not folder.exists():
+        return
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if names and not (folder.is_dir() and names & {"config.json", "index.json", "results.jsonl"}):
+        raise ArtifactError(
+            f"{folder} holds something that vecpress did not make, and is not overwritten: choose "
+            "another name"
+        )
 
 
 def _replace(old: Path, draft: Path) -> None:

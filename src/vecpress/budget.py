@@ -81,7 +81,7 @@ def parse_budget(text: str) -> int:
     Raises:
         ConfigError: it is not a whole number of bytes, at least 1.
     """
-    found = re.fullmatch(r"\s*(\d+)\s*(b|bytes?)?\s*", text, re.IGNORECASE)
+    found = re.fullmatch(r"\s*(\d{1,18})\s*(b|bytes?)?\s*", text, re.IGNORECASE)
     if found is None or int(found[1]) < 1:
         raise ConfigError(f"a budget is a number of bytes per vector such as 64B, got {text!r}")
     return int(found[1])

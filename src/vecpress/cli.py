@@ -8,18 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from vecpress import __version__, screen
-from vecpress.arguments import open_documents, read_recipe, refuse_existing, words
+from vecpress.arguments import open_documents, read_query, read_recipe, refuse_existing, words
 from vecpress.artifact import new_folder
 from vecpress.budget import fit_to_budget, parse_budget
 from vecpress.compare import compare as compare_methods
 from vecpress.corpus import read_benchmark
 from vecpress.demo.run import run as run_demo
-from vecpress.encoders.precomputed import open_vectors, write_vectors
+from vecpress.encoders.precomputed import check_target, open_vectors, write_vectors
 from vecpress.errors import ConfigError, VecpressError
 from vecpress.evaluate import evaluate as evaluate_pipeline
 from vecpress.index import Index
 from vecpress.pipeline import Pipeline
-from vecpress.report import read_results, render, write_results
+from vecpress.report import read_results, render, write_page, write_results
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -117,6 +117,7 @@ def encode(
     cache: CacheOption = _CACHE,
 ) -> None:
     """Write a corpus's codes, or its compressed embeddings, as .npy or .parquet."""
+    check_target(out)
     with screen.progress() as progress:
         pipeline = Pipeline.load(press).cached(cache, progress=progress)
         documents, ids = open_documents(corpus, vectors=pipeline.encoder is None)
@@ -148,7 +149,8 @@ def index(
         f"{out}: {len(made)} documents at {pipeline.bytes_per_vector} bytes "
         f"({made.codes.nbytes / 1e6:.2f} MB of codes)"
     )
-    screen.say(f'Next: vecpress search {out} "your question"')
+    asked = "queries.npy" if pipeline.encoder is None else '"your question"'
+    screen.say(f"Next: vecpress search {out} {asked}")
 
 
 @app.command()
@@ -159,7 +161,7 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find the documents that answer a query best."""
-    text = sys.stdin.read().strip() if query == "-" else query
+    text = read_query(query)
     with screen.progress() as progress:
         progress("loading", 0, 1)
         opened, pipeline = Index.load(index), Pipeline.load(index / "press")
@@ -174,8 +176,7 @@ def search(
         for ids, scores, rows in zip(hits.ids, hits.scores, hits.rows, strict=True)
     ]
     if json:
-        several = len(answers) > 1
-        screen.dump({"query": text, "hits": answers if several else answers[0]})
+        screen.dump({"query": text, "hits": answers if len(answers) > 1 else answers[0]})
     else:
         for ranked in answers:
             screen.answers(ranked)
@@ -190,7 +191,7 @@ def evaluate(
         Path | None, typer.Option(help="Vectors of the documents, for a press of vectors.")
     ] = None,
     queries: Annotated[
-        Path | None, typer.Option(help="Vectors of all queries, for a press of vectors.")
+        Path | None, typer.Option(help="Vectors of the judged queries, in their order.")
     ] = None,
     cache: CacheOption = _CACHE,
     json: JsonOption = False,
@@ -253,7 +254,7 @@ def report(
 ) -> None:
     """Draw results.jsonl as one HTML file."""
     page = render(read_results(results), command=f"vecpress report {results}")
-    out.write_text(page, encoding="utf-8")
+    write_page(out, page)
     screen.say(str(out))
 
 

@@ -186,11 +186,11 @@ class Pipeline:
         self, documents: Documents, what: str, progress: Progress
     ) -> Iterator[tuple[slice, Array]]:
         for rows in blocks(len(documents), 4096):  # bounds the floats in memory
-            texts = isinstance(documents, Corpus)
-            yield (
-                rows,
-                self.encode(documents.texts[rows]) if texts else self.compress(documents[rows]),
-            )
+            if isinstance(documents, Corpus):
+                embeddings = self.encode(documents.texts[rows])
+            else:
+                embeddings = self._shorten(as_embeddings(np.asarray(documents[rows]), taken=rows))
+            yield rows, embeddings
             progress(what, rows.stop, len(documents))
 
     def index(

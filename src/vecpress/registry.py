@@ -7,8 +7,8 @@ line is needed: `kind = "mypkg.sphere:Sphere"` works in a recipe.
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
-from types import ModuleType
-from typing import Any, NamedTuple
+from types import ModuleType, NoneType, UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from vecpress.errors import ConfigError, MissingExtraError
 
@@ -57,6 +57,15 @@ FITTED = {
 """What an artifact may hold."""
 
 
+_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a string",
+    NoneType: "none",
+}
+
+
 def load(table: Mapping[str, Entry], name: str) -> type[Any]:
     """Import the class called `name`; `module:Class` names one outside this library.
 
@@ -102,10 +111,29 @@ def build(table: Mapping[str, Entry], spec: Any) -> Any:
             raise ConfigError(
                 f"{spec['kind']!r} has no option {option!r}; it takes {', '.join(sorted(known))}"
             )
+    hints = get_type_hints(cls) if is_dataclass(cls) else {}
+    for option, value in options.items():
+        if not _fits(value, hints.get(option)):
+            wanted = _WORDS.get(hints[option], hints[option])
+            raise ConfigError(
+                f"the option {option!r} of {spec['kind']!r} must be {wanted}, got {value!r}"
+            )
     try:
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
     except TypeError as error:
         raise ConfigError(f"cannot make {spec['kind']!r} of {options}: {error}") from error
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Say whether a plain value is of a field's type; types that are not plain check themselves."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        return isinstance(value, list | tuple) and all(_fits(item, inner) for item in value)
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    return hint not in _WORDS or isinstance(value, int | float if hint is float else hint)
 
 
 def describe(table: Mapping[str, Entry], method: Any) -> dict[str, Any]:

@@ -59,6 +59,18 @@ def read_results(path: str | Path) -> list[Result]:
     return results
 
 
+def write_page(path: Path, page: str) -> None:
+    """Write what `render` drew.
+
+    Raises:
+        DataError: it cannot be written there.
+    """
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error}") from error
+
+
 def render(results: Sequence[Result], *, command: str = "") -> str:
     """Draw every benchmark's plot and table."""
     template = Template(files("vecpress").joinpath("report.html").read_text(encoding="utf-8"))

@@ -107,7 +107,7 @@ def _embed(
         assert encoder is not None
         numbers = range(len(documents))[rows] if isinstance(rows, slice) else rows
         return encoder.encode([documents.texts[int(i)] for i in numbers])
-    return as_embeddings(np.asarray(documents[rows]))
+    return as_embeddings(np.asarray(documents[rows]), taken=rows)
 
 
 def check_fingerprint(encoder: Encoder, recorded: str) -> None:

@@ -153,6 +153,11 @@ def test_a_recipe_file_is_followed_and_the_command_line_wins(run, folder, tmp_pa
 
 def make_bad_input(tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
+    result = dict(benchmark="b", group="chosen", method="m", bytes_per_vector=8, recovery=0.9,
+                  compression_factor=4)  # fmt: skip
+    (tmp_path / "results.jsonl").write_text(
+        json.dumps({**result, "ndcg@10": 0.5, "recall@100": 0.6})
+    )
     (tmp_path / "one.jsonl").write_text('{"text": "green tea"}\n')
     (tmp_path / "binary.jsonl").write_bytes(bytes(range(256)) * 10)
     (tmp_path / "half.jsonl").write_text('{"text": "good"}\n{"text": "bro')
@@ -180,7 +185,7 @@ FIT_LEXICAL = ("--models", "lexical:8", "--dim", "4", "--bits", "2", "--out", "n
         (("fit", "half.jsonl", *FIT_LEXICAL), "line 2 of half.jsonl is not JSON"),
         (("fit", "picture.png", *FIT_LEXICAL), "cannot read texts from picture.png"),
         (("fit", "absent.jsonl", *FIT_LEXICAL), "absent.jsonl does not exist"),
-        (("fit", "beir", "--dim", "4", "--bits", "2", "--out", "new"), "say what encodes them"),
+        (("fit", "beir", "--dim", "4", "--bits", "2", "--out", "new"), "no model to encode them"),
         (("fit", "beir", "--models", "bert", "--dim", "4", "--out", "new"), "unknown model 'bert'"),
         (("fit", "nan.npy", "--budget", "4B", "--out", "new"), "NaN or infinity in 1 of 100 rows"),
         (("fit", "flat.npy", "--budget", "4B", "--out", "new"), "must hold a matrix of numbers"),
@@ -196,11 +201,24 @@ FIT_LEXICAL = ("--models", "lexical:8", "--dim", "4", "--bits", "2", "--out", "n
         (("fit", "good.npy", "--dim", "99", "--bits", "2", "--out", "new"), "at most the 8 dim"),
         (
             ("fit", "good.npy", "--models", "lexical:8", "--dim", "4", "--out", "new"),
-            "leave --models",
+            "fit without --models",
         ),
         (("fit", "good.npy", "--budget", "4B", "--out", "taken"), "taken exists: choose another"),
         (("index", "vectors", "wide.npy", "--out", "new"), "takes 8-dimensional embeddings, got 9"),
         (("index", "vectors", "beir", "--out", "new"), "beir holds texts"),
+        (("fit", "absent.txt", "--budget", "4B", "--out", "new"), "absent.txt does not exist"),
+        (("fit", "good.npy", "--budget", "9" * 5000, "--out", "new"), "such as 64B, got '999"),
+        (("fit", "good.npy", "--budget", "4B", "--out", "good.npy/new"), "not a folder to write"),
+        (
+            ("fit", "good.npy", "--budget", "4B", "--out", "beir", "--overwrite"),
+            "beir holds something that vecpress did not make",
+        ),
+        (("encode", "nowhere", "good.npy", "--out", "new.txt"), "written as .npy or .parquet"),
+        (("encode", "nowhere", "good.npy", "--out", "no/new.npy"), "there is no folder no"),
+        (("search", "vectors-index", " "), "at least one word, got ' '"),
+        (("search", "vectors-index", "\udcff"), "the query is not UTF-8 text"),
+        (("report", "results.jsonl", "--out", "no/new.html"), "cannot write no/new.html"),
+        (("demo", "--out", "good.npy"), "cannot write good.npy"),
         (("index", "nowhere", "good.npy", "--out", "new"), "nowhere is not a vecpress folder"),
         (("index", "cut", "good.npy", "--out", "new"), "cut is damaged"),
         (("index", "flipped", "good.npy", "--out", "new"), "flipped is damaged"),

@@ -147,6 +147,18 @@ def test_wrong_width_and_nan_are_said():
         Pipeline.fit(Recipe(), unit(50, 4)).compress(unit(3, 5))
 
 
+def test_a_row_that_is_not_finite_is_named_by_its_place_in_the_file():
+    """Not by its place in the sample, or in the block that was being read."""
+    good = unit(6000, 4)
+    bad = good.copy()
+    bad[5000, 2] = np.nan
+    pipeline = Pipeline.fit(Recipe(quantizer=Percentile(bits=2)), good)
+    with pytest.raises(DataError, match="the first is row 5000:"):
+        pipeline.index(bad)
+    with pytest.raises(DataError, match="the first is row 5000:"):
+        Pipeline.fit(Recipe(quantizer=Percentile(bits=2), sample=5990), bad)
+
+
 def test_an_artifact_that_is_no_press_is_refused(tmp_path):
     pipeline = Pipeline.fit(Recipe(quantizer=Percentile(bits=2)), unit(50, 4))
     pipeline.index(unit(50, 4)).save(tmp_path / "i")

@@ -216,3 +216,26 @@ def test_every_error_is_ours_and_a_builtin():
         assert issubclass(getattr(errors, name), (errors.VecpressError,))
         assert issubclass(getattr(errors, name), builtin)
         assert name in (errors.__doc__ or "")
+
+
+@pytest.mark.parametrize(
+    ("table", "spec", "message"),
+    [
+        (registry.COMPRESSORS, {"kind": "pca", "dim": 12.5}, "'dim' of 'pca' must be a whole num"),
+        (registry.COMPRESSORS, {"kind": "pca", "dim": "12"}, "must be a whole number, got '12'"),
+        (registry.COMPRESSORS, {"kind": "pca", "dim": True}, "must be a whole number, got True"),
+        (registry.COMPRESSORS, {"kind": "power-pca", "dim": 4, "gamma": "x"}, "must be a number"),
+        (registry.QUANTIZERS, {"kind": "percentile", "rotate": "no"}, "must be true or false"),
+        (registry.QUANTIZERS, {"kind": "percentile", "bits": 2.0}, "must be a whole number"),
+        (registry.ENCODERS, {"kind": "onnx", "model": 3}, "must be a string, got 3"),
+        (registry.ENCODERS, {"kind": "static", "model": "m", "max_length": "9"}, r"int \| None"),
+        (
+            registry.COMPRESSORS,
+            {"kind": "concat-decoder", "dim": 64, "nested_dims": [32, 64.5]},
+            r"'nested_dims' of 'concat-decoder' must be tuple\[int, ...\] \| None, got",
+        ),
+    ],
+)
+def test_an_option_of_another_type_is_refused_with_its_value(table, spec, message):
+    with pytest.raises(ConfigError, match=message):
+        registry.build(table, spec)

@@ -7,13 +7,17 @@ from vecpress.budget import fit_to_budget
 from vecpress.compare import compare
 from vecpress.corpus import write_benchmark
 from vecpress.demo import BUDGETS, MODELS, QUESTIONS, WEIGHTS, standard_library
+from vecpress.errors import ArtifactError
 from vecpress.recipe import Recipe
 from vecpress.report import render, write_results
 
 
 def run(out: Path, cache: Path) -> None:
     """Harvest, encode, compare, fit, index, ask and report; leave everything in `out`."""
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {out}: {error}") from error
     benchmark = standard_library()
     folder = out / benchmark.name
     folder.mkdir(exist_ok=True)

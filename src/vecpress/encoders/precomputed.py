@@ -118,6 +118,18 @@ def _lengths(column: Any) -> list[int]:
     return compute.list_value_length(column).unique().to_pylist()
 
 
+def check_target(path: Path) -> None:
+    """Make sure that vectors can be written here, before anything is computed.
+
+    Raises:
+        DataError: the name has another ending, or its folder does not exist.
+    """
+    if path.suffix not in (".npy", ".parquet"):
+        raise DataError(f"vectors are written as .npy or .parquet, got {path}")
+    if not path.parent.is_dir():
+        raise DataError(f"cannot write {path}: there is no folder {path.parent}: make it first")
+
+
 def write_vectors(path: str | Path, rows: Array, ids: Sequence[str]) -> None:
     """Write embeddings or codes, whole or not at all: .npy, or .parquet with their ids.
 
@@ -125,8 +137,7 @@ def write_vectors(path: str | Path, rows: Array, ids: Sequence[str]) -> None:
         DataError: the name has another ending, or the file cannot be written.
     """
     path = Path(path)
-    if path.suffix not in (".npy", ".parquet"):
-        raise DataError(f"vectors are written as .npy or .parquet, got {path}")
+    check_target(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if path.suffix == ".npy":
