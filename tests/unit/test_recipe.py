@@ -43,7 +43,7 @@ def test_a_recipe_goes_to_toml_values_and_back(tmp_path):
         ("sample = 1.5", "sample must be a whole number, got 1.5"),
         ("head = 'pca'", "a method needs a 'kind'"),
         ("[head]\nkind = 'pca'", "cannot make 'pca' of {}"),
-        ("[head]\nkind = 'pca'\ndim = 'x'", "cannot make 'pca' of {'dim': 'x'}"),
+        ("[head]\nkind = 'pca'\ndim = 'x'", "'dim' of 'pca' must be a whole number, got 'x'"),
         ("sample = 0", "sample must be at least 1, got 0"),
     ],
 )

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from vecpress.corpus import Corpus
+from vecpress.demo import stdlib
 from vecpress.demo.stdlib import Symbol, symbols
 
 WORK = """
@@ -110,3 +111,13 @@ def test_two_processes_list_the_same_and_neither_prints_nor_opens_a_browser():
     assert [run.stdout for run in runs] == ["", ""]
     assert runs[0].stderr == runs[1].stderr
     assert runs[0].stderr[64:] == " [] True"
+
+
+def test_a_signature_that_python_cannot_evaluate_is_left_out(monkeypatch):
+    """Python 3.13's select.epoll.register speaks of a name that is not there."""
+
+    def broken(value):
+        raise AttributeError("'builtin_function_or_method' object has no attribute 'EPOLLIN'")
+
+    monkeypatch.setattr(stdlib.inspect, "signature", broken)
+    assert stdlib._signature(print) == ""

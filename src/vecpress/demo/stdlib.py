@@ -130,7 +130,7 @@ def _signature(value: object) -> str:
     """
     try:
         signature = inspect.signature(value) if callable(value) else None
-    except (TypeError, ValueError):  # many builtins do not tell
+    except (TypeError, ValueError, AttributeError, NameError):  # many builtins do not tell
         return ""
     if signature is None:
         return ""
