@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vecpress.artifact import check_replaceable
+from vecpress.budget import parse_budget
 from vecpress.corpus import read_corpus
 from vecpress.encoders.precomputed import SUFFIXES, open_vectors
 from vecpress.errors import ConfigError
@@ -15,6 +16,14 @@ from vecpress.recipe import Documents, Recipe
 def words(text: str) -> list[str]:
     """Cut a list at its commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def read_budgets(text: str) -> list[int]:
+    """Read budgets such as 32,64,128."""
+    budgets = [parse_budget(word) for word in words(text)]
+    if not budgets:
+        raise ConfigError(f"give at least one budget, such as 32,64,128; got {text!r}")
+    return budgets
 
 
 def read_recipe(

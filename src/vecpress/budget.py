@@ -113,6 +113,10 @@ def choose(
             "more, or give --dim and --bits yourself"
         )
     rows = np.random.default_rng(seed).permutation(len(embeddings))[: _DOCUMENTS + _QUERIES]
+    if np.array_equal(embeddings[rows[:_FEWEST]], embeddings[rows[:1]].repeat(_FEWEST, axis=0)):
+        raise ConfigError(
+            f"there is nothing to choose by: {_FEWEST} embeddings drawn at random are all the same"
+        )
     held_out = min(_QUERIES, len(rows) // 4)
     queries, documents = embeddings[rows[:held_out]], embeddings[rows[held_out:]]
     nearest = (queries @ documents.T).argmax(axis=1)

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vecpress import __version__, screen
-from vecpress.arguments import open_documents, read_query, read_recipe, refuse_existing, words
+from vecpress import __version__, arguments, screen
 from vecpress.artifact import new_folder
 from vecpress.budget import fit_to_budget, parse_budget
 from vecpress.compare import compare as compare_methods
@@ -81,11 +80,13 @@ def fit(
     json: JsonOption = False,
 ) -> None:
     """Fit head and quantizer on a corpus, and save them with the names of the models."""
-    asked = read_recipe(recipe, models=models, weights=weights, head=head, dim=dim, bits=bits)
+    asked = arguments.read_recipe(
+        recipe, models=models, weights=weights, head=head, dim=dim, bits=bits
+    )
     if bool(budget) == (asked.quantizer is not None or asked.head is not None):
         raise ConfigError("give either --budget, or --dim and --bits, or a --recipe with both")
-    refuse_existing(out, overwrite=overwrite)
-    documents, _ = open_documents(corpus, vectors=not asked.models)
+    arguments.refuse_existing(out, overwrite=overwrite)
+    documents, _ = arguments.open_documents(corpus, vectors=not asked.models)
     with screen.progress() as progress:
         if budget:
             pipeline, choice = fit_to_budget(
@@ -98,14 +99,7 @@ def fit(
     if json:
         screen.dump(_summary(pipeline, out))
         return
-    if choice is not None:
-        screen.OUT.print(screen.choice_table(choice))
-    factor = 4 * pipeline.in_dim / pipeline.bytes_per_vector
-    screen.say(
-        f"{out}: {pipeline.bytes_per_vector} bytes per vector instead of {4 * pipeline.in_dim} "
-        f"({factor:.0f}x smaller), fitted on {pipeline.provenance['sample']} documents."
-    )
-    screen.say(f"Next: vecpress index {out} {corpus} --out INDEX")
+    screen.fitted(pipeline, choice, out=str(out), corpus=corpus)
 
 
 @app.command()
@@ -120,7 +114,7 @@ def encode(
     check_target(out)
     with screen.progress() as progress:
         pipeline = Pipeline.load(press).cached(cache, progress=progress)
-        documents, ids = open_documents(corpus, vectors=pipeline.encoder is None)
+        documents, ids = arguments.open_documents(corpus, vectors=pipeline.encoder is None)
         if float_:
             rows = pipeline.embed_all(documents, progress=progress)
         else:
@@ -138,10 +132,10 @@ def index(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Code a corpus and keep it searchable, together with the press that coded it."""
-    refuse_existing(out, overwrite=overwrite)
+    arguments.refuse_existing(out, overwrite=overwrite)
     with screen.progress() as progress:
         pipeline = Pipeline.load(press)
-        documents, ids = open_documents(corpus, vectors=pipeline.encoder is None)
+        documents, ids = arguments.open_documents(corpus, vectors=pipeline.encoder is None)
         cached = pipeline.cached(cache, progress=progress)
         made = cached.index(documents, ids=ids, progress=progress)
     pipeline.save_index(made, out, overwrite=overwrite)
@@ -161,7 +155,7 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Find the documents that answer a query best."""
-    text = read_query(query)
+    text = arguments.read_query(query)
     with screen.progress() as progress:
         progress("loading", 0, 1)
         opened, pipeline = Index.load(index), Pipeline.load(index / "press")
@@ -176,7 +170,8 @@ def search(
         for ids, scores, rows in zip(hits.ids, hits.scores, hits.rows, strict=True)
     ]
     if json:
-        screen.dump({"query": text, "hits": answers if len(answers) > 1 else answers[0]})
+        one = pipeline.encoder is not None  # a file of vectors gives a list of hits for each
+        screen.dump({"query": text, "hits": answers[0] if one else answers})
     else:
         for ranked in answers:
             screen.answers(ranked)
@@ -227,13 +222,13 @@ def compare(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Score methods x budgets on a benchmark: results.jsonl and report.html."""
-    refuse_existing(out, overwrite=overwrite)
+    arguments.refuse_existing(out, overwrite=overwrite)
     with screen.progress() as progress:
         rows = compare_methods(
             read_benchmark(folder, split=split),
-            read_recipe(None, models=models, weights=weights),
-            [parse_budget(b) for b in words(budgets)],
-            heads=words(heads),
+            arguments.read_recipe(None, models=models, weights=weights),
+            arguments.read_budgets(budgets),
+            heads=arguments.words(heads),
             seed=seed,
             cache=cache,
             progress=progress,

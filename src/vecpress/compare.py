@@ -19,7 +19,7 @@ from vecpress.pipeline import Pipeline
 from vecpress.quantizers.scalar import Binary, Int8
 from vecpress.recipe import Recipe
 from vecpress.sample import Sample, make_encoder, sample_rows
-from vecpress.stages import Progress, silent
+from vecpress.stages import Encoder, Progress, silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +89,7 @@ def compare(
         raise ConfigError("a comparison needs models, such as minilm,wordllama")
     if cache is not None:
         encoder = with_cache(encoder, cache, progress=progress)
-    parts = encoder.encoders if isinstance(encoder, Concat) else (encoder,)
-    blocks = [
-        (part.encode(benchmark.corpus.texts), part.encode(benchmark.queries.texts, role="query"))
-        for part in parts
-    ]
+    blocks = _encode_parts(encoder, benchmark)
     documents = concatenate([d for d, _ in blocks], recipe.weights)
     queries = concatenate([q for _, q in blocks], recipe.weights)
     fitted_on = documents[sample_rows(len(documents), recipe.sample, seed)]
@@ -106,7 +102,7 @@ def compare(
         sample=Sample(embeddings=fitted_on, seed=seed),
     )
     rows = []
-    if len(parts) > 1:
+    if len(blocks) > 1:
         for model, name, (block, asked) in zip(
             recipe.models, recipe.model_names, blocks, strict=True
         ):
@@ -122,6 +118,13 @@ def compare(
     for budget in budgets:
         rows += table.at_budget(budget, heads=heads, progress=progress)
     return rows
+
+
+def _encode_parts(encoder: Encoder, benchmark: Benchmark) -> list[tuple[Array, Array]]:
+    """Encode documents and queries with each model of a concatenation."""
+    parts = encoder.encoders if isinstance(encoder, Concat) else (encoder,)
+    corpus, queries = benchmark.corpus.texts, benchmark.queries.texts
+    return [(part.encode(corpus), part.encode(queries, role="query")) for part in parts]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -86,6 +86,7 @@ class Evaluation:
         table_bytes: Stored once: head, cells, rotation.
         compression_factor: float32 bytes of the concatenation / bytes per vector.
         n_queries: Judged queries.
+        n_unanswerable: Judged queries without a relevant document in the corpus; they count as 0.
         n_documents: Documents searched.
     """
 
@@ -96,6 +97,7 @@ class Evaluation:
     table_bytes: int
     compression_factor: float
     n_queries: int
+    n_unanswerable: int
     n_documents: int
 
     @property
@@ -116,6 +118,7 @@ class Evaluation:
             "recovery": self.recovery,
             "n_queries": self.n_queries,
             "n_unanswered": self.scores.unanswered,
+            "n_unanswerable": self.n_unanswerable,
             "n_documents": self.n_documents,
         }
 
@@ -158,8 +161,16 @@ def evaluate(
         table_bytes=pipeline.table_bytes,
         compression_factor=4 * pipeline.in_dim / pipeline.bytes_per_vector,
         n_queries=len(benchmark.queries),
+        n_unanswerable=_unanswerable(benchmark),
         n_documents=len(benchmark.corpus),
     )
+
+
+def _unanswerable(benchmark: Benchmark) -> int:
+    """Count the judged queries that no document of the corpus answers: they score zero."""
+    known = set(benchmark.corpus.ids)
+    relevant = [{d for d, s in judged.items() if s > 0} for judged in benchmark.qrels.values()]
+    return sum(not documents & known for documents in relevant)
 
 
 def raw_embeddings(

@@ -20,7 +20,7 @@ from vecpress.arrays import Array
 from vecpress.errors import ArtifactError, ConfigError, DataError, ShapeError
 from vecpress.scan import TableScan, decoded_norms, scan_blocks
 from vecpress.stages import Codec
-from vecpress.strings import Strings
+from vecpress.strings import Numbers, Strings
 
 FORMAT_VERSION = 1
 _SNIPPET = 200  # characters of a document kept for showing
@@ -79,10 +79,11 @@ class Index:
         Raises:
             DataError: there are no codes, not one id per code, or an id twice.
         """
-        if len(codes) == 0 or len(ids) != len(codes) or len(set(ids)) != len(ids):
+        different = len(ids) if isinstance(ids, Numbers) else len(set(ids))
+        if len(codes) == 0 or len(ids) != len(codes) or different != len(ids):
             raise DataError(
                 f"an index needs at least one code and an id of its own for each, got "
-                f"{len(codes)} codes and {len(set(ids))} different ids"
+                f"{len(codes)} codes and {different} different ids"
             )
         return cls(
             codec=codec,

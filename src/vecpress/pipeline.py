@@ -20,6 +20,7 @@ from vecpress.index import Hits, Index
 from vecpress.recipe import Documents, Recipe
 from vecpress.sample import Sample, check_fingerprint, draw_sample
 from vecpress.stages import Codec, Encoder, Head, Progress, Role, TrainingSet, silent
+from vecpress.strings import Numbers
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -205,7 +206,7 @@ class Pipeline:
         snippets = None
         if isinstance(documents, Corpus):
             ids, snippets = documents.ids, documents.texts
-        names = [str(i) for i in range(len(codes))] if ids is None else ids
+        names = Numbers(len(codes)) if ids is None else ids
         return Index.build(
             self._need_codec(), codes, names, snippets=snippets, fingerprint=self.fingerprint
         )
@@ -248,11 +249,7 @@ class Pipeline:
         artifact.save(folder, content, card=card, overwrite=overwrite)
 
     def save_index(self, index: Index, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write an index and, in its subfolder `press`, the pipeline that queries need.
-
-        Raises:
-            ArtifactError: the folder exists and `overwrite` is false, or cannot be written.
-        """
+        """Write an index and, in its subfolder `press`, the pipeline; fails as `save` does."""
         with artifact.new_folder(folder, overwrite=overwrite) as draft:
             index.write(draft)
             self.save(draft / "press")

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from vecpress.budget import Choice
 from vecpress.compare import Row
+from vecpress.pipeline import Pipeline
 from vecpress.stages import Progress as Report
 
 OUT = Console(highlight=False)
@@ -50,6 +51,21 @@ def dump(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False))  # noqa: T201 - the one thing on stdout
 
 
+def fitted(pipeline: Pipeline, choice: Choice | None, *, out: str, corpus: str) -> None:
+    """Say what was fitted, and what to type next."""
+    if choice is not None:
+        OUT.print(choice_table(choice))
+    size, floats = pipeline.bytes_per_vector, 4 * pipeline.in_dim
+    say(
+        f"{out}: {size} bytes per vector instead of {floats} ({floats / size:.0f}x smaller), and "
+        f"{pipeline.table_bytes:,} once; fitted on {pipeline.provenance['sample']} documents."
+    )
+    if pipeline.codec is None:
+        say("It keeps floats: add --bits 4, say, for codes that can be indexed.")
+    else:
+        say(f"Next: vecpress index {out} {corpus} --out INDEX")
+
+
 def choice_table(choice: Choice, shown: int = 5) -> Table:
     """Show the best ways found to spend a budget."""
     title = f"{len(choice.trials)} ways to spend {choice.budget} bytes were tried; the best:"
@@ -83,8 +99,12 @@ def evaluation_table(result: Mapping[str, Any]) -> Table:
     table.add_row("bytes per vector", f"{result['bytes_per_vector']:,}")
     table.add_row("bytes once (tables)", f"{result['table_bytes']:,}")
     table.add_row("compression factor", f"{result['compression_factor']:.1f}x")
-    if result["n_unanswered"]:
-        table.add_row("queries without an answer (count as 0)", str(result["n_unanswered"]))
+    for key, meaning in [
+        ("n_unanswered", "got no answer"),
+        ("n_unanswerable", "have none in the corpus"),
+    ]:
+        if result[key]:
+            table.add_row(f"queries that {meaning} (count as 0)", str(result[key]))
     return table
 
 

@@ -9,6 +9,7 @@ from helpers import unit
 from vecpress.errors import ArtifactError, ConfigError, DataError, ShapeError
 from vecpress.index import Index
 from vecpress.quantizers.scalar import Binary, Int8, Percentile
+from vecpress.strings import Numbers, Strings
 
 QUANTIZERS = [
     *(Percentile(bits=b) for b in range(1, 9)),
@@ -170,3 +171,17 @@ def test_bad_requests_name_the_values():
         Index.build(index.codec, index.codes[:0], [])
     with pytest.raises(ArtifactError, match="is not a vecpress folder"):
         Index.load("/nowhere")
+
+
+def test_rows_without_names_are_numbered_without_a_list():
+    numbers = Numbers(200_000)
+    assert (numbers[7], numbers[-1], list(numbers[2:4])) == ("7", "199999", ["2", "3"])
+    packed = Strings.of(numbers)
+    assert (len(packed), packed[0], packed[65_536], packed[199_999]) == (
+        200_000,
+        "0",
+        "65536",
+        "199999",
+    )
+    with pytest.raises(IndexError):
+        numbers[200_000]

@@ -74,7 +74,7 @@ def fit_texts(run):
 def test_texts_from_fit_to_search(run, folder, tmp_path):
     code, out, _ = fit_texts(run)
     assert code == 0
-    assert "p: 3 bytes per vector instead of 32 (11x smaller), fitted on 90 documents." in out
+    assert "p: 3 bytes per vector instead of 32 (11x smaller), and" in out
     assert run("index", "p", "beir", "--out", "i")[0] == 0
     code, out, err = run("search", "i", "boat in the harbour", "-k", "4", "--json")
     found = json.loads(out)
@@ -167,6 +167,7 @@ def make_bad_input(tmp_path):
     np.save(tmp_path / "nan.npy", bad)
     np.save(tmp_path / "wide.npy", unit(100, 9))
     np.save(tmp_path / "good.npy", unit(100, 8))
+    np.save(tmp_path / "same.npy", np.ones((100, 8), np.float32))
     np.save(tmp_path / "flat.npy", np.ones(5))
     np.save(tmp_path / "single.npy", unit(1, 8))
     whole = (tmp_path / "good.npy").read_bytes()
@@ -231,6 +232,11 @@ FIT_LEXICAL = ("--models", "lexical:8", "--dim", "4", "--bits", "2", "--out", "n
         ),
         (("evaluate", "vectors", "."), "has no judgements qrels/test.tsv"),
         (("compare", "beir", "--models", "", "--out", "new"), "need at least one model"),
+        (
+            ("compare", "beir", "--models", "lexical:4", "--budgets", ",", "--out", "new"),
+            "at least one budget",
+        ),
+        (("fit", "same.npy", "--budget", "4B", "--out", "new"), "drawn at random are all the same"),
         (("report", "good.npy", "--out", "new"), "cannot read results from good.npy"),
         (("encode", "vectors", "good.npy", "--out", "codes.csv"), "written as .npy or .parquet"),
     ],
@@ -338,3 +344,12 @@ def test_precomputed_vectors_load_no_engine(tmp_path):
     assert done.returncode == 0, done.stderr
     hits = json.loads(done.stdout.splitlines()[-1])["hits"]
     assert sum(ranked[0]["id"] == str(i) for i, ranked in enumerate(hits)) > 150
+
+
+def test_a_press_without_bits_says_that_it_keeps_floats(run, folder):
+    out = run("fit", "beir", "--models", "lexical:8", "--dim", "4", "--out", "p")[1]
+    assert "It keeps floats: add --bits 4" in out
+    assert "Next" not in out
+    code, _, err = run("index", "p", "beir", "--out", "i")
+    assert code == 2
+    assert "has no quantizer, so it makes no codes" in err

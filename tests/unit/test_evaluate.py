@@ -99,3 +99,13 @@ def test_a_clear_difference_is_significant_and_noise_is_not(rng):
     a = rng.uniform(size=200)
     assert paired_p_value(a, a - 0.05) < 0.001
     assert paired_p_value(a, rng.permutation(a)) > 0.05
+
+
+def test_queries_that_nothing_in_the_corpus_answers_are_counted():
+    x = unit(60, 16)
+    data = benchmark()
+    data.qrels["q0"] = {"gone": 1, "d5": 0}
+    pipeline = Pipeline.from_sample(Recipe(), Sample(embeddings=x))
+    result = evaluate(pipeline, data, documents=x, queries=x[:10]).to_dict()
+    assert (result["n_unanswerable"], result["n_unanswered"]) == (1, 0)
+    assert result["ndcg@10"] == pytest.approx(0.9)

@@ -41,7 +41,7 @@ def test_an_npy_file_stays_on_disk_whatever_its_number_type(tmp_path, dtype):
     assert isinstance(vectors.array, np.memmap)
     assert vectors.array.dtype == dtype
     np.testing.assert_array_equal(vectors.array, np.abs(ROWS))
-    assert vectors.ids == ("0", "1", "2", "3")
+    assert tuple(vectors.ids) == ("0", "1", "2", "3")
 
 
 def test_an_npy_file_in_column_order_is_read_in_rows(tmp_path):
@@ -114,7 +114,7 @@ def test_an_archive_and_an_array_under_each_others_names_are_refused(tmp_path):
 def test_the_one_matrix_of_an_archive_is_taken(tmp_path, name):
     vectors = open_vectors(npz(tmp_path / "v.npz", **{name: ROWS}))
     np.testing.assert_array_equal(vectors.array, ROWS)
-    assert vectors.ids == ("0", "1", "2", "3")
+    assert tuple(vectors.ids) == ("0", "1", "2", "3")
 
 
 def test_embeddings_are_taken_among_others_and_ids_go_with_them(tmp_path):
@@ -180,7 +180,7 @@ def test_lists_of_every_kind_are_read_over_row_groups(tmp_path, kind):
     np.testing.assert_array_equal(vectors.array, np.abs(ROWS))
     assert vectors.array.dtype == kind.value_type.to_pandas_dtype()
     assert vectors.array.flags.c_contiguous
-    assert vectors.ids == ("0", "1", "2", "3")
+    assert tuple(vectors.ids) == ("0", "1", "2", "3")
 
 
 @pytest.mark.parametrize("name", ["id", "_id", "ids"])

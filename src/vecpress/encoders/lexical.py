@@ -89,7 +89,7 @@ class LexicalEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of everything fitted."""
-        digest = hashlib.sha256(b"lexical")
+        digest = hashlib.sha256(b"lexical")  # another word here whenever `_vectorizer` changes
         for array in (self.vocabulary, self.idf, self.components):
             digest.update(array.tobytes())
         return digest.hexdigest()[:32]

@@ -12,6 +12,7 @@ import numpy as np
 from vecpress import registry
 from vecpress.arrays import Array
 from vecpress.errors import DataError
+from vecpress.strings import Numbers
 
 SUFFIXES = (".npy", ".npz", ".parquet")
 
@@ -25,7 +26,7 @@ class Vectors(NamedTuple):
     """
 
     array: Array
-    ids: tuple[str, ...]
+    ids: Sequence[str]
 
 
 def open_vectors(path: str | Path) -> Vectors:
@@ -53,7 +54,9 @@ def open_vectors(path: str | Path) -> Vectors:
             f"{path} must hold a matrix of numbers, one row per document, got {array.dtype} of "
             f"shape {array.shape}"
         )
-    names = tuple(map(str, range(len(array)) if ids is None else ids))
+    if ids is None:
+        return Vectors(array, Numbers(len(array)))
+    names = tuple(map(str, ids))
     if len(names) != len(array) or len(set(names)) != len(names):
         raise DataError(
             f"{path} must have one id of its own per row, got {len(set(names))} different ids "
