@@ -48,15 +48,24 @@ def read_results(path: str | Path) -> list[Result]:
     for number, line in enumerate(lines, start=1):
         try:
             result = json.loads(line)
-            missing = [name for name in _NEEDED if name not in result]
-        except (json.JSONDecodeError, TypeError) as error:
+            wrong = [name for name in _NEEDED if not _usable(name, result.get(name))]
+        except (json.JSONDecodeError, AttributeError) as error:
             raise DataError(f"line {number} of {path} is not JSON: {line[:60]!r}") from error
-        if missing:
-            raise DataError(f"line {number} of {path} is not a result: it has no {missing[0]!r}")
+        if wrong:
+            got = result.get(wrong[0])
+            raise DataError(f"line {number} of {path} is not a result: {wrong[0]!r} is {got!r}")
         results.append(result)
     if not results:
         raise DataError(f"{path} holds no results: make them with `vecpress compare`")
     return results
+
+
+def _usable(name: str, value: Any) -> bool:
+    """Say whether a value can be shown: a text, or a number; of bytes there are some."""
+    if name in ("benchmark", "group", "method"):
+        return isinstance(value, str)
+    number = isinstance(value, int | float) and math.isfinite(value)
+    return number and (name != "bytes_per_vector" or value >= 1)
 
 
 def write_page(path: Path, page: str) -> None:

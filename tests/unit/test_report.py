@@ -79,7 +79,10 @@ def test_results_go_to_a_file_and_back(tmp_path):
         ("", "holds no results: make them with `vecpress compare`"),
         ("{", "line 1 of .* is not JSON"),
         ("3", "is not JSON|not a result"),
-        (json.dumps({"benchmark": "x"}), "is not a result: it has no 'group'"),
+        (json.dumps({"benchmark": "x"}), "is not a result: 'group' is None"),
+        (json.dumps(result(bytes_per_vector="x")), "is not a result: 'bytes_per_vector' is 'x'"),
+        (json.dumps(result(bytes_per_vector=0)), "is not a result: 'bytes_per_vector' is 0"),
+        (json.dumps(result(recovery=float("nan"))), "is not a result: 'recovery' is nan"),
     ],
 )
 def test_what_is_no_results_file_is_said(tmp_path, text, message):
