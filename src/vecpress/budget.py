@@ -1,9 +1,8 @@
 """The best use of N bytes per vector, chosen on the user's own embeddings, without labels.
 
 Documents drawn at random play the queries. Every candidate codes the other documents, and is
-judged by how high it ranks each query's nearest neighbour in float: agreement at the top is what
-follows retrieval quality best (docs/experiments.md, 2026-11-21). Judgements of a test collection
-are never looked at.
+judged by how high it ranks each query's nearest neighbour in float. Judgements of a test collection
+are never looked at. What this rule is worth is measured in docs/experiments.md (2026-11-21).
 """
 
 import re

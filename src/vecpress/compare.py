@@ -55,7 +55,8 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, the measures among them."""
         values = dict(vars(self))
-        return {**values, **values.pop("measures")}
+        measures = values.pop("measures")
+        return values | measures
 
 
 def compare(

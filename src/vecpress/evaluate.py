@@ -117,7 +117,6 @@ class Evaluation:
             "baseline_ndcg@10": float(self.baseline.ndcg.mean()),
             "recovery": self.recovery,
             "n_queries": self.n_queries,
-            "n_unanswered": self.scores.unanswered,
             "n_unanswerable": self.n_unanswerable,
             "n_documents": self.n_documents,
         }

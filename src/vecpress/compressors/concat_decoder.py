@@ -8,7 +8,6 @@ follow the authors' last public code.
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,7 +36,6 @@ class ConcatDecoder:
         learning_rate: AdamW's.
         weight_decay: AdamW's.
         patience: Epochs without a better held-out loss after which to stop.
-        sample: Most embeddings trained on, drawn at random.
     """
 
     dim: int
@@ -50,7 +48,6 @@ class ConcatDecoder:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     patience: int = 5
-    sample: int = 500_000
 
     def __post_init__(self) -> None:
         if self.dim < 1:
@@ -78,7 +75,7 @@ class ConcatDecoder:
         Raises:
             ConfigError: there are fewer than 4 documents, or `init="pca"` and `dim` is too wide.
         """
-        documents = _sample(training.documents, self.sample, seed)
+        documents = training.documents
         module = self._start(documents, seed)
         stops = self.nested_dims or _doubling(self._width)
         train(
@@ -158,11 +155,3 @@ class _Decoder(nn.Module):
 def _doubling(dim: int) -> tuple[int, ...]:
     stops = [2**power for power in range(5, 20) if 2**power < dim]
     return (*stops, dim)
-
-
-def _sample(documents: Array, most: int, seed: int) -> Array:
-    """Draw rows without reading the others; all of them, unread, if they are few enough."""
-    if len(documents) <= most:
-        return documents
-    rows = np.sort(np.random.default_rng(seed).choice(len(documents), most, replace=False))
-    return np.ascontiguousarray(documents[rows], dtype=np.float32)

@@ -76,13 +76,13 @@ class ScalarCodec:
             ShapeError: the codes are not `code_bytes` wide.
         """
         self._check(codes)
-        tables = self.tables()
-        numbers = codes if tables.shape[1] == 256 else unpack(codes, self.bits, self.dim)
-        if tables.shape[1] != 256:
-            tables = self.levels[:, :, None]
+        if 8 % self.bits == 0:  # a byte of the code is a row of a table
+            numbers, tables = codes, self.tables()
+        else:
+            numbers, tables = unpack(codes, self.bits, self.dim), self.levels[:, :, None]
         groups, cells, width = tables.shape
         offsets = np.arange(groups, dtype=np.int32) * cells
-        flat = tables.reshape(-1, width).take(numbers[:, :groups] + offsets, axis=0)
+        flat = tables.reshape(-1, width).take(numbers + offsets, axis=0)
         decoded = flat.reshape(len(codes), groups * width)
         return np.ascontiguousarray(decoded[:, : self.dim])
 
@@ -209,7 +209,7 @@ class Binary:
         Raises:
             ConfigError: there are no calibration embeddings.
         """
-        _need(calibration, 1)
+        _need_some(calibration)
         rotation = random_rotation(calibration.shape[1], seed) if self.rotate else None
         columns = _sorted_columns(calibration, rotation)
         borders = np.zeros((len(columns), 1), np.float32)
@@ -227,7 +227,7 @@ class Int8:
         Raises:
             ConfigError: there are no calibration embeddings.
         """
-        _need(calibration, 1)
+        _need_some(calibration)
         low = calibration.min(axis=0).astype(np.float64)[:, None]
         step = (calibration.max(axis=0).astype(np.float64)[:, None] - low) / 256
         step = np.maximum(step, np.maximum(np.abs(low), 1e-6) * 1e-6)  # a constant dimension
@@ -243,11 +243,9 @@ def random_rotation(dim: int, seed: int) -> Float32[Array, "dim dim"]:
     return np.ascontiguousarray(q * np.sign(np.diag(r)), dtype=np.float32)
 
 
-def _need(calibration: Array, count: int) -> None:
-    if len(calibration) < count:
-        raise ConfigError(
-            f"a quantizer needs at least {count} calibration embeddings, got {len(calibration)}"
-        )
+def _need_some(calibration: Array) -> None:
+    if not len(calibration):
+        raise ConfigError("a quantizer needs at least 1 calibration embeddings, got 0")
 
 
 def _sorted_columns(x: Float32[Array, "n d"], rotation: Array | None) -> Float32[Array, "d n"]:
