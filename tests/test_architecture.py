@@ -12,7 +12,8 @@ SRC = Path(__file__).parents[1] / "src" / "vecpress"
 FLOORS = [
     {"errors"},
     {"arrays"},
-    {"stages", "registry"},
+    {"head", "registry"},
+    {"stages"},
     {"artifact", "corpus", "losses", "scan", "strings", "card"},
     {"training", "recipe"},
     {"encoders", "compressors", "quantizers", "index"},

@@ -234,7 +234,8 @@ def _store(value: Any, place: str, tensors: Tensors) -> Any:
         return {"tensor": place}
     if is_dataclass(value):
         stored = {f.name: _store(getattr(value, f.name), f"{place}.{f.name}", tensors)
-                  for f in fields(value)}  # fmt: skip
+                  for f in fields(value)
+                  if getattr(value, f.name) is not None or not f.metadata.get("later")}  # fmt: skip
         return {"kind": registry.kind_of(registry.FITTED, value), "fields": stored}
     if isinstance(value, Mapping):
         if other := [key for key in value if not isinstance(key, str)]:

@@ -46,7 +46,7 @@ QUANTIZERS = {
     "binary": Entry("vecpress.quantizers.scalar:Binary"),
 }
 FITTED = {
-    "head": Entry("vecpress.stages:Head"),
+    "head": Entry("vecpress.head:Head"),
     "scalar-codec": Entry("vecpress.quantizers.scalar:ScalarCodec"),
     "concat": Entry("vecpress.encoders.combine:Concat"),
     "fitted-lexical": Entry("vecpress.encoders.lexical:LexicalEncoder", "lexical", ("sklearn",)),

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from vecpress.arrays import Array
 from vecpress.compressors.linear import Spectrum
 from vecpress.errors import ConfigError
+from vecpress.head import Head
 from vecpress.losses import similarity_matching
-from vecpress.stages import Head, Progress, TrainingSet, silent
+from vecpress.stages import Log, Progress, TrainingSet, silent, unlogged
 from vecpress.training import Schedule, train
 
 
@@ -69,7 +70,14 @@ class ConcatDecoder:
     def _width(self) -> int:
         return self.dim if self.train_dim is None else self.train_dim
 
-    def fit(self, training: TrainingSet, *, seed: int = 0, progress: Progress = silent) -> Head:
+    def fit(
+        self,
+        training: TrainingSet,
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+        log: Log = unlogged,
+    ) -> Head:
         """Train on the documents; BatchNorm and LayerNorm's affine parts fold into the layer.
 
         Raises:

@@ -7,7 +7,8 @@ from jaxtyping import Float64
 
 from vecpress.arrays import Array, blocks
 from vecpress.errors import ConfigError
-from vecpress.stages import Head, Progress, TrainingSet, silent
+from vecpress.head import Head
+from vecpress.stages import Log, Progress, TrainingSet, silent, unlogged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,14 @@ class Truncation:
     def __post_init__(self) -> None:
         _check_dim(self.dim)
 
-    def fit(self, training: TrainingSet, *, seed: int = 0, progress: Progress = silent) -> Head:
+    def fit(
+        self,
+        training: TrainingSet,
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+        log: Log = unlogged,
+    ) -> Head:
         """Learn nothing."""
         return _linear(np.eye(_width(training, self.dim)), self.dim)
 
@@ -33,7 +41,14 @@ class RandomProjection:
     def __post_init__(self) -> None:
         _check_dim(self.dim)
 
-    def fit(self, training: TrainingSet, *, seed: int = 0, progress: Progress = silent) -> Head:
+    def fit(
+        self,
+        training: TrainingSet,
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+        log: Log = unlogged,
+    ) -> Head:
         """Draw the directions; the documents only tell the width."""
         width = _width(training, self.dim)
         gaussian = np.random.default_rng(seed).normal(size=(width, self.dim))
@@ -59,7 +74,14 @@ class PCA:
     def __post_init__(self) -> None:
         _check_dim(self.dim)
 
-    def fit(self, training: TrainingSet, *, seed: int = 0, progress: Progress = silent) -> Head:
+    def fit(
+        self,
+        training: TrainingSet,
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+        log: Log = unlogged,
+    ) -> Head:
         """Diagonalize the second moment, or the covariance."""
         _width(training, self.dim)
         spectrum = Spectrum.of(training, centre=self.centre)
@@ -87,7 +109,14 @@ class PowerPCA:
         if not 0 <= self.gamma <= 1:
             raise ConfigError(f"gamma must be between 0 and 1, got {self.gamma}")
 
-    def fit(self, training: TrainingSet, *, seed: int = 0, progress: Progress = silent) -> Head:
+    def fit(
+        self,
+        training: TrainingSet,
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+        log: Log = unlogged,
+    ) -> Head:
         """Diagonalize the uncentred second moment and scale."""
         _width(training, self.dim)
         return Spectrum.of(training).head(self.dim, gamma=self.gamma)
