@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from vecpress.arrays import Array
-from vecpress.compare import compare
+from vecpress.compare import Trained, compare
 from vecpress.compressors.concat_decoder import ConcatDecoder
 from vecpress.compressors.linear import PCA, PowerPCA, Truncation
 from vecpress.corpus import Benchmark, Corpus, read_benchmark, read_corpus
@@ -57,7 +57,7 @@ def budgets(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
                 benchmark,
                 Recipe(models=MODELS),
                 BUDGETS,
-                heads=("concat-decoder",),
+                trained=Trained(heads=("concat-decoder",)),
                 seed=seed,
                 cache=cache,
             )

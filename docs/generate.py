@@ -134,7 +134,103 @@ def _spread(values: list[float]) -> str:
     return f"{fmean(values):.1f} ± {stdev(values):.1f}"
 
 
+def adaptor_table() -> str:
+    """Show nDCG@10 of trained and untrained heads; marks say where a paired test is sure."""
+    rows = read("adaptors-scores.jsonl")
+    dims = sorted({r["dim"] for r in rows if r["group"] != "raw"})
+    lines = ["| nDCG@10 x 100 | | " + " | ".join(f"{d} dims" for d in dims) + " |"]
+    lines.append("|---" * (len(dims) + 2) + "|")
+    keys = dict.fromkeys((r["benchmark"], r["group"], r["method"]) for r in rows)
+    for name, group, method in keys:
+        mine = [
+            r for r in rows if (r["benchmark"], r["group"], r["method"]) == (name, group, method)
+        ]
+        if group == "raw":
+            raw = f"**{name}**, raw concatenation: {100 * mine[0]['ndcg@10']:.1f}"
+            lines.append(f"| {raw} | " + "| " * len(dims) + "|")
+            continue
+        cells = []
+        for dim in dims:
+            found = [r for r in mine if r["dim"] == dim]
+            sure = all(r["p_value"] < 0.05 for r in found)
+            same = {r["better"] for r in found}
+            mark = {True: " +", False: " -"}[same.pop()] if sure and len(same) == 1 else ""
+            cells.append(_spread([100 * r["ndcg@10"] for r in found]) + mark)
+        lines.append(f"| {method} | {group} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def fresh_table() -> str:
+    """Show the same on the test queries none of whose answers was one in training."""
+    rows = [r for r in read("adaptors-scores.jsonl") if r["benchmark"] == "scifact"]
+    dims = sorted({r["dim"] for r in rows if r["group"] != "raw"})
+    count = rows[0]["fresh_queries"], rows[0]["queries"]
+    lines = [f"| scifact, {count[0]} of {count[1]} test queries | | "
+             + " | ".join(f"{d} dims" for d in dims) + " |"]  # fmt: skip
+    lines.append("|---" * (len(dims) + 2) + "|")
+    for group, method in dict.fromkeys((r["group"], r["method"]) for r in rows):
+        if group in ("untrained", "supervised"):
+            cells = [
+                _spread([100 * r["fresh_ndcg@10"] for r in rows
+                         if (r["group"], r["method"], r["dim"]) == (group, method, dim)])
+                for dim in dims
+            ]  # fmt: skip
+            lines.append(f"| {method} | {group} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def gradient_table() -> str:
+    """Show size and variance of the first layer's gradients, widths in turn or at once."""
+    rows = read("adaptors-gradients.jsonl")
+    epochs = [e for e in (1, 2, 5, 10) if e <= max(r["epoch"] for r in rows)]
+    lines = ["| first layer, rows 0-255 | " + " | ".join(f"epoch {e}" for e in epochs) + " |"]
+    lines.append("|---" * (len(epochs) + 1) + "|")
+    for name, method in dict.fromkeys((r["benchmark"], r["method"]) for r in rows):
+        for what, unit in (("size", 1e6), ("variance", 1e10)):
+            cells = [
+                f"{unit * _low_rows(r, what):.3g}"
+                for epoch in epochs
+                for r in rows
+                if (r["benchmark"], r["method"], r["epoch"]) == (name, method, epoch)
+            ]
+            exponent = {"size": 6, "variance": 10}[what]
+            lines.append(
+                f"| {name}: {method}, {what} x 10^{exponent} | " + " | ".join(cells) + " |"
+            )
+    return "\n".join(lines)
+
+
+def _low_rows(row: dict[str, Any], what: str) -> float:
+    """Average a figure over the bands of rows below 256, each as wide as it is."""
+    total, width = 0.0, 0
+    for band in row["gradients"]:
+        first, last = map(int, band["rows"].split("-"))
+        if last <= 256:
+            total += band[what] * (last - first)
+            width += last - first
+    return total / width
+
+
+def tuning_table() -> str:
+    """Show the held-out figure, averaged over SMEC's layers, by temperature and learning rate."""
+    rows = read("adaptors-tuning.jsonl")
+    rates = sorted({r["learning_rate"] for r in rows})
+    lines = ["| held-out nDCG@10 x 100 | " + " | ".join(f"rate {r:g}" for r in rates) + " |"]
+    lines.append("|---" * (len(rates) + 1) + "|")
+    for name, heat in dict.fromkeys((r["benchmark"], r["temperature"]) for r in rows):
+        cells = [
+            f"{100 * fmean(r['held_out'] for r in rows if (r['benchmark'], r['temperature'], r['learning_rate']) == (name, heat, rate)):.1f}"  # noqa: E501
+            for rate in rates
+        ]
+        lines.append(f"| {name}, temperature {heat:g} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 TABLES = {
+    "adaptors": adaptor_table,
+    "fresh": fresh_table,
+    "gradients": gradient_table,
+    "tuning": tuning_table,
     "budgets": budget_table,
     "floats": float_table,
     "heads": head_table,

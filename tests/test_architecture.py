@@ -11,42 +11,53 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "vecpress"
 FLOORS = [
     {"errors"},
-    {"arrays"},
-    {"head", "registry"},
-    {"stages"},
-    {"artifact", "corpus", "losses", "scan", "strings", "card"},
-    {"training", "recipe"},
+    {"arrays", "folders", "digests", "lines"},
+    {"head", "registry", "qrels"},
+    {"stages", "records"},
+    {"images"},
+    {"artifact", "corpus", "losses", "importance", "scan", "strings", "card", "drawing"},
+    {"training", "training_log", "recipe", "judgements"},
     {"encoders", "compressors", "quantizers", "index"},
+    {"pairs"},
     {"sample"},
+    {"fitting"},
     {"pipeline"},
-    {"evaluate", "budget"},
-    {"compare", "report"},
-    {"screen", "arguments"},
+    {"evaluate", "budget", "extend", "coordinates"},
+    {"compare", "report", "training_page", "tracking"},
+    {"screen", "arguments", "options"},
     {"demo"},
     {"cli"},
     {"__main__"},
 ]
+_TRAINED = (
+    *("adaptors", "chain", "concat_decoder", "memory", "residual", "settings", "smec", "task"),
+    "watch",
+)
 THIRD_PARTY = {  # who may import it; numpy and jaxtyping are everyone's
     "safetensors": {"artifact", "encoders/static"},
     "torch": {
         "losses",
         "training",
-        "compressors/concat_decoder",
+        "tracking",
+        *(f"compressors/{name}" for name in _TRAINED),
         "encoders/sentence_transformer",
     },
+    "tensorboard": {"tracking"},
     "sentence_transformers": {"encoders/sentence_transformer"},
     "faiss": {"scan"},
     "onnxruntime": {"encoders/onnx"},
     "tokenizers": {"encoders/onnx", "encoders/static"},
     "sklearn": {"encoders/lexical"},
-    "pyarrow": {"corpus", "encoders/precomputed"},
+    "pyarrow": {"records", "encoders/precomputed"},
+    "PIL": {"images"},
     "huggingface_hub": {"encoders/files"},
-    "typer": {"cli"},
+    "typer": {"cli", "options"},
     "rich": {"cli", "screen"},
 }
 HEAVY = {
     *("torch", "faiss", "onnxruntime", "tokenizers", "sklearn", "scipy"),
     *("sentence_transformers", "transformers", "huggingface_hub", "pyarrow", "pandas"),
+    *("tensorboard", "PIL"),
 }
 FILES = {
     str(path.relative_to(SRC).with_suffix("")): path

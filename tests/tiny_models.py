@@ -13,6 +13,7 @@ _KNOWN = "the a cat dog bird fish sat ran on under mat tree and or very red blue
 _PIECES = "##s ##ing ##er : . ? !"
 WORDS = [*SPECIAL, *_KNOWN.split(), *_PIECES.split(), *"bcdefghijklmnopqrstuvwxyz"]
 HIDDEN = 32
+PIXELS = 16
 TEXTS = [
     "the cat sat on the mat.",
     "a very blue fish",
@@ -66,6 +67,43 @@ def bert_folder(folder, *, pooling="mean", prompts=None, seed=0):
     BertTokenizerFast(tokenizer_file=str(raw / "tokenizer.json")).save_pretrained(raw)
     modules = [Transformer(str(raw)), Pooling(HIDDEN, pooling)]
     SentenceTransformer(modules=modules, prompts=prompts).save(str(folder / "model"))
+    shutil.rmtree(raw)
+    return folder / "model"
+
+
+def clip_folder(folder, *, seed=0, legacy=False):
+    """Save a random CLIP of 16 x 16 pixels as sentence-transformers does, or did before 5.4."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    torch.manual_seed(seed)
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = [*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
+    side = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": HIDDEN}
+    side["initializer_factor"] = 20.0  # so that texts and images differ
+    ends = {"bos_token_id": len(words) - 2, "eos_token_id": len(words) - 1}
+    ends["pad_token_id"] = ends["eos_token_id"]
+    config = CLIPConfig(
+        text_config=side | ends | {"vocab_size": len(words), "intermediate_size": 64},
+        vision_config=side | {"image_size": PIXELS, "patch_size": 4, "intermediate_size": 64},
+        projection_dim=HIDDEN,
+    )
+    raw = folder / ("model/0_CLIPModel" if legacy else "raw")
+    raw.mkdir(parents=True)
+    CLIPModel(config).save_pretrained(raw)
+    tokenizer = CLIPTokenizer(vocab={w: i for i, w in enumerate(words)}, merges=[])
+    tokenizer.model_max_length = 77
+    crop = {"height": PIXELS, "width": PIXELS}
+    images = CLIPImageProcessor(size={"shortest_edge": PIXELS}, crop_size=crop)
+    CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(raw)
+    if legacy:
+        module = {"idx": 0, "name": "0", "path": "0_CLIPModel"}
+        module["type"] = "sentence_transformers.models.CLIPModel"
+        (folder / "model" / "modules.json").write_text(json.dumps([module]))
+        return folder / "model"
+    SentenceTransformer(modules=[Transformer(str(raw))]).save(str(folder / "model"))
     shutil.rmtree(raw)
     return folder / "model"
 

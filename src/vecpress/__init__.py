@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from vecpress.errors import VecpressError as VecpressError
     from vecpress.index import Hits as Hits
     from vecpress.index import Index as Index
+    from vecpress.pairs import Pairs as Pairs
+    from vecpress.pairs import read_pairs as read_pairs
     from vecpress.pipeline import Pipeline as Pipeline
     from vecpress.recipe import Recipe as Recipe
 
@@ -22,11 +24,13 @@ _HOME = {
     "Corpus": "corpus",
     "Hits": "index",
     "Index": "index",
+    "Pairs": "pairs",
     "Pipeline": "pipeline",
     "Recipe": "recipe",
     "VecpressError": "errors",
     "read_benchmark": "corpus",
     "read_corpus": "corpus",
+    "read_pairs": "pairs",
 }
 
 __all__ = ["__version__", *_HOME]

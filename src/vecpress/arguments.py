@@ -2,15 +2,24 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from vecpress.artifact import check_replaceable
+from vecpress import registry
 from vecpress.budget import parse_budget
-from vecpress.corpus import read_corpus
-from vecpress.encoders.precomputed import SUFFIXES, open_vectors
+from vecpress.compare import Trained
+from vecpress.corpus import Benchmark, Corpus, read_corpus
+from vecpress.encoders.precomputed import SUFFIXES, Vectors, open_vectors
 from vecpress.errors import ConfigError
+from vecpress.extend import continuing
+from vecpress.fitting import learns_from_pairs
+from vecpress.folders import check_replaceable
+from vecpress.pairs import Pairs, read_pairs
 from vecpress.recipe import Documents, Recipe
+from vecpress.stages import Log, unlogged
+from vecpress.tracking import tensorboard
 
 
 def words(text: str) -> list[str]:
@@ -34,8 +43,12 @@ def read_recipe(
     head: str = "",
     dim: int | None = None,
     bits: int | None = None,
+    press: Recipe | None = None,
 ) -> Recipe:
-    """Join the recipe file, if any, with what the command line says; the command line wins."""
+    """Join the recipe file, if any, with what the command line says; the command line wins.
+
+    A width without a method means power-scaled PCA, or what continues the recipe of a `press`.
+    """
     recipe = Recipe() if path is None else Recipe.from_toml(path)
     values = recipe.to_dict()
     if models:
@@ -46,7 +59,7 @@ def read_recipe(
         except ValueError as error:
             raise ConfigError(f"weights are numbers such as 1,0.5, got {weights!r}") from error
     if dim is not None:
-        before = values.get("head", {"kind": "power-pca"})
+        before = values.get("head") or ({"kind": head} if head else _method(press, dim))
         kept = before if head in ("", before["kind"]) else {"kind": head}
         values["head"] = {**kept, "dim": dim}
     elif head:
@@ -56,6 +69,41 @@ def read_recipe(
         kept = before if before.get("kind") == "percentile" else {"kind": "percentile"}
         values["quantizer"] = {**kept, "bits": bits}
     return Recipe.from_dict(values)
+
+
+def _method(press: Recipe | None, dim: int) -> dict[str, Any]:
+    if press is None:
+        return {"kind": "power-pca"}
+    return registry.describe(registry.COMPRESSORS, continuing(press, dim))
+
+
+def check_fit(
+    asked: Recipe, *, budget: str, pairs: Path | None, continued: Path | None, out: Path
+) -> None:
+    """Refuse options of `fit` that contradict each other, or that would go unused.
+
+    Raises:
+        ConfigError: they do.
+    """
+    if continued is not None:
+        if budget:
+            raise ConfigError(
+                "--budget chooses a head from the start: to continue a press give its new width "
+                "instead, --dim 32, and --bits 4 for codes"
+            )
+        if asked.head is None:
+            raise ConfigError(f"to continue {continued} give its new width: --dim 32")
+        if out.resolve() == continued.resolve():
+            raise ConfigError(
+                f"{out} is the press that is continued, and stays as it is: choose another --out"
+            )
+    elif bool(budget) == (asked.quantizer is not None or asked.head is not None):
+        raise ConfigError("give either --budget, or --dim and --bits, or a --recipe with both")
+    if budget and pairs is not None:
+        raise ConfigError(
+            "--budget tries heads that learn nothing from judgements: give --head smec, --dim and "
+            "--bits instead, or leave --pairs out"
+        )
 
 
 def open_documents(path: str, *, vectors: bool) -> tuple[Documents, Sequence[str]]:
@@ -77,6 +125,83 @@ def open_documents(path: str, *, vectors: bool) -> tuple[Documents, Sequence[str
         )
     corpus = read_corpus(path)
     return corpus, corpus.ids
+
+
+def open_pairs(
+    path: Path | None,
+    documents: Documents,
+    ids: Sequence[str],
+    *,
+    split: str,
+    queries: Path | None,
+) -> Pairs | None:
+    """Read judgements of the documents, if any are given.
+
+    Raises:
+        ConfigError: there are vectors of queries, but no judgements; or a split, but no folder.
+    """
+    if split and (path is None or not path.is_dir()):
+        raise ConfigError(
+            f"--split {split} is one of a folder's: give the folder with --pairs, got "
+            f"{path or 'none'}"
+        )
+    if path is None:
+        if queries is not None:
+            raise ConfigError(
+                f"{queries} holds queries without judgements: say with --pairs what answers them"
+            )
+        return None
+    named = documents if isinstance(documents, Corpus) else Vectors(documents, ids)
+    asked = None if queries is None else open_vectors(queries)
+    return read_pairs(path, named, split=split or "train", queries=asked)
+
+
+def read_trained(
+    heads: str, folder: Path, benchmark: Benchmark, *, scored: str, split: str
+) -> Trained:
+    """Give the heads to train, and judgements of queries that are not scored, if any learns so.
+
+    Raises:
+        ConfigError: judgements are asked for that are scored, or that no head learns from.
+    """
+    kinds = words(heads)
+    learn = [k for k in kinds if learns_from_pairs(registry.load(registry.COMPRESSORS, k))]
+    if split == scored:
+        raise ConfigError(
+            f"the judgements of the split {split!r} score, so nothing may learn from them: give "
+            "another --pairs-split"
+        )
+    if split and not learn:
+        raise ConfigError(
+            f"no head learns from the judgements of the split {split!r}: give one that does, such "
+            "as --heads smec, or leave --pairs-split out"
+        )
+    there = (folder / "qrels" / "train.tsv").exists() and scored != "train"
+    if not learn or not (split or there):
+        return Trained(heads=kinds)
+    pairs = read_pairs(folder, benchmark.corpus, split=split or "train")
+    return Trained(heads=kinds, pairs=pairs.without(benchmark.queries.texts))
+
+
+@contextmanager
+def open_log(report_to: str, out: Path) -> Generator[Log]:
+    """Open what training is drawn in, beside what is written.
+
+    Raises:
+        ConfigError: it is not TensorBoard.
+    """
+    if report_to not in ("", "tensorboard"):
+        raise ConfigError(f"--report-to takes tensorboard, got {report_to!r}")
+    if not report_to:
+        yield unlogged
+        return
+    with tensorboard(beside(out)) as log:
+        yield log
+
+
+def beside(out: Path) -> Path:
+    """Name the folder that TensorBoard reads."""
+    return out.with_name(f"{out.name}.tensorboard")
 
 
 def refuse_existing(out: Path, *, overwrite: bool) -> None:

@@ -1,19 +1,17 @@
 """The one on-disk form: a folder of config.json, tensors.safetensors and README.md.
 
-config.json holds structure, tensors.safetensors numbers, README.md a card for people. Any frozen
-dataclass is stored as it stands: its arrays become tensors named after their place
-(`head.weights.0`), everything else becomes JSON. docs/format.md is the specification. Nothing
-here depends on the clock, so the same content gives the same bytes.
+config.json holds structure, tensors.safetensors numbers, README.md a card for people, and
+training.jsonl, where something was trained, what happened meanwhile. Any frozen dataclass is
+stored as it stands: its arrays become tensors named after their place (`head.weights.0`),
+everything else becomes JSON. docs/format.md is the specification. Nothing here depends on the
+clock, so the same content gives the same bytes.
 """
 
 import hashlib
 import json
-import os
-import shutil
+import math
 import sys
-import tempfile
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,9 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from vecpress import registry
-from vecpress.errors import ArtifactError, ConfigError, VecpressError
+from vecpress.errors import ArtifactError, ConfigError
+from vecpress.folders import check_replaceable as check_replaceable  # for those who replace
+from vecpress.folders import new_folder
 
 FORMAT_VERSION = 1
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -31,25 +31,44 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 Tensors = dict[str, np.ndarray]
 
+_LOG = "training.jsonl"
+
 
 def save(
-    folder: str | Path, content: Mapping[str, Any], *, card: str = "", overwrite: bool = False
+    folder: str | Path,
+    content: Mapping[str, Any],
+    *,
+    card: str = "",
+    log: Iterable[Mapping[str, Any]] = (),
+    overwrite: bool = False,
 ) -> None:
     """Write `content` to `folder`, whole or not at all.
 
+    Args:
+        folder: Made, and the folders above it too.
+        content: By name: arrays, plain values, frozen dataclasses of them.
+        card: For people; not read back.
+        log: Rows of plain values, for training.jsonl; no rows, no file.
+        overwrite: Whether a folder of ours may be replaced.
+
     Raises:
-        ArtifactError: the folder exists and `overwrite` is false, or cannot be written.
+        ArtifactError: the folder exists and `overwrite` is false, or cannot be written; or a value
+            is not one that can be stored.
     """
     structure, tensors = _describe(content)
-    stored = safetensors.numpy.save(tensors)
+    stored, lines = safetensors.numpy.save(tensors), _lines(log)
     config = {
         "format_version": FORMAT_VERSION,
         "content": structure,
         "tensors": _shapes(tensors),
         "tensors_sha256": hashlib.sha256(stored).hexdigest(),
     }
+    if lines:
+        config["log_sha256"] = hashlib.sha256(lines).hexdigest()
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / "tensors.safetensors").write_bytes(stored)
+        if lines:
+            (draft / _LOG).write_bytes(lines)
         write_config(draft / "config.json", config)
         (draft / "README.md").write_text(card, encoding="utf-8")
 
@@ -61,18 +80,10 @@ def load(folder: str | Path) -> dict[str, Any]:
         ArtifactError: it is not an artifact, is damaged, or is newer than this release.
     """
     folder = Path(folder)
-    config = read_config(folder / "config.json", known=FORMAT_VERSION)
-    for version in range(config["format_version"], FORMAT_VERSION):
-        config = MIGRATIONS[version](config)
-    try:
-        stored = (folder / "tensors.safetensors").read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{folder} has no readable tensors.safetensors: {error}") from error
-    if hashlib.sha256(stored).hexdigest() != config["tensors_sha256"]:
-        raise ArtifactError(
-            f"{folder} is damaged: tensors.safetensors ({len(stored)} bytes) is not what was "
-            "saved: copy it again, or fit it again"
-        )
+    config = _current(folder)
+    stored = _checked(folder / "tensors.safetensors", config["tensors_sha256"])
+    if "log_sha256" in config:
+        _checked(folder / _LOG, config["log_sha256"])
     try:
         tensors = safetensors.numpy.load(stored)
     except SafetensorError as error:
@@ -84,6 +95,20 @@ def load(folder: str | Path) -> dict[str, Any]:
             f"{sorted(missing)}, unknown {sorted(unknown)}"
         )
     return {name: _restore(value, tensors) for name, value in config["content"].items()}
+
+
+def read_log(folder: str | Path) -> tuple[dict[str, Any], ...]:
+    """Read the rows that `save` was given as `log`; none where there were none.
+
+    Raises:
+        ArtifactError: it is not an artifact, its log is damaged, or it is newer than this release.
+    """
+    folder = Path(folder)
+    config = _current(folder)
+    if "log_sha256" not in config:
+        return ()
+    stored = _checked(folder / _LOG, config["log_sha256"])
+    return tuple(json.loads(line) for line in stored.splitlines())
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:
@@ -131,84 +156,49 @@ def read_config(path: Path, *, known: int) -> dict[str, Any]:
     return config
 
 
-@contextmanager
-def new_folder(folder: str | Path, *, overwrite: bool = False) -> Generator[Path]:
-    """Give a draft folder to fill; it takes its name only when the block ends without an error.
+def _current(folder: Path) -> dict[str, Any]:
+    """Read config.json as this format version has it."""
+    config = read_config(folder / "config.json", known=FORMAT_VERSION)
+    for version in range(config["format_version"], FORMAT_VERSION):
+        config = MIGRATIONS[version](config)
+    return config
 
-    Raises:
-        ArtifactError: the folder exists and `overwrite` is false, or cannot be written.
-    """
-    folder = Path(folder)
-    if folder.exists() and not overwrite:
-        raise ArtifactError(f"{folder} exists: choose another name, or ask to overwrite it")
-    check_replaceable(folder)
+
+def _checked(path: Path, sha256: str) -> bytes:
+    """Read a file that must be as it was saved."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        stored = path.read_bytes()
     except OSError as error:
-        raise ArtifactError(f"cannot write {folder}: {error}") from error
-    try:
-        yield draft
-        draft.chmod(0o777 & ~_umask())
-        for path in [*draft.rglob("*"), draft]:
-            _sync(path)
-        if folder.exists():
-            _replace(folder, draft)
-        else:
-            draft.rename(folder)
-        _sync(folder.parent)
-    except VecpressError:
-        raise  # what went wrong in the block has its own sentence
-    except OSError as error:
-        raise ArtifactError(f"cannot write {folder}: {error}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def check_replaceable(folder: Path) -> None:
-    """Let only what is absent, empty or ours be replaced: a press, an index, a comparison.
-
-    Raises:
-        ArtifactError: it is a file, or a folder of something else.
-    """
-    if not folder.exists():
-        return
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
-    if names and not (folder.is_dir() and names & {"config.json", "index.json", "results.jsonl"}):
+        raise ArtifactError(f"{path.parent} has no readable {path.name}: {error}") from error
+    if hashlib.sha256(stored).hexdigest() != sha256:
         raise ArtifactError(
-            f"{folder} holds something that vecpress did not make, and is not overwritten: choose "
-            "another name"
+            f"{path.parent} is damaged: {path.name} ({len(stored)} bytes) is not what was "
+            "saved: copy it again, or fit it again"
         )
+    return stored
 
 
-def _replace(old: Path, draft: Path) -> None:
-    """Put a draft in the place of a folder; the old one goes only once the new one stands."""
-    parked = Path(tempfile.mkdtemp(prefix=f".{old.name}.", dir=old.parent)) / "replaced"
-    try:
-        old.rename(parked)
-        draft.rename(old)
-    except BaseException:
-        if parked.exists() and not old.exists():
-            parked.rename(old)
-        with suppress(OSError):  # not empty: what could not go back is not thrown away either
-            parked.parent.rmdir()
-        raise
-    shutil.rmtree(parked.parent, ignore_errors=True)
+def _lines(log: Iterable[Mapping[str, Any]]) -> bytes:
+    """Write one JSON object per line, keys sorted."""
+    rows = [_plain(row, f"row {number} of the log") for number, row in enumerate(log, start=1)]
+    return b"".join(_canonical(row) + b"\n" for row in rows)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync(path: Path) -> None:
-    with suppress(PermissionError):  # Windows does not open folders
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _plain(value: Any, place: str) -> Any:
+    """Give what JSON can hold of a row: all but NaN and the infinities, which become null."""
+    if isinstance(value, Mapping):
+        if other := [key for key in value if not isinstance(key, str)]:
+            raise ArtifactError(f"keys must be strings to be stored, got {other[0]!r} in {place}")
+        return {key: _plain(item, f"{key!r} in {place}") for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item, place) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is not None and not isinstance(value, str | int | float | bool):
+        raise ArtifactError(
+            f"cannot store {place}, a {type(value).__qualname__}: a log holds plain values"
+        )
+    return value
 
 
 def _canonical(value: Any) -> bytes:

@@ -3,22 +3,26 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from vecpress import __version__, arguments, screen
-from vecpress.artifact import new_folder
+from vecpress import __version__, arguments, options, screen
 from vecpress.budget import fit_to_budget, parse_budget
+from vecpress.card import judged
 from vecpress.compare import compare as compare_methods
 from vecpress.corpus import read_benchmark
 from vecpress.demo.run import run as run_demo
 from vecpress.encoders.precomputed import check_target, open_vectors, write_vectors
-from vecpress.errors import ConfigError, VecpressError
+from vecpress.errors import VecpressError
 from vecpress.evaluate import evaluate as evaluate_pipeline
+from vecpress.extend import extend
+from vecpress.folders import new_folder
 from vecpress.index import Index
 from vecpress.pipeline import Pipeline
 from vecpress.report import read_results, render, write_page, write_results
+from vecpress.training_log import read_training
+from vecpress.training_page import render_log
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,33 +33,13 @@ app = typer.Typer(
     "document that still retrieve.",
 )
 
-# The cache of encoders is only looked for here: nothing in the library reads the environment.
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "vecpress"
-_CORPUS_HELP = (
-    "BEIR folder; .jsonl(.gz), .csv, .parquet or .txt of texts; - for stdin; or .npy, .npz or "
-    ".parquet of vectors (then without --models)."
-)
-CorpusArgument = Annotated[str, typer.Argument(metavar="CORPUS", help=_CORPUS_HELP)]
-PressArgument = Annotated[Path, typer.Argument(metavar="PRESS", help="What `fit` made.")]
-OutOption = Annotated[Path, typer.Option("--out", help="What to write.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-SeedOption = Annotated[int, typer.Option(help="Of everything random.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
-CacheOption = Annotated[
-    Path, typer.Option(help="Folder in which encoders remember.", show_default="~/.cache/vecpress")
-]
-ModelsOption = Annotated[
-    str, typer.Option(help="Models to put side by side, such as minilm,wordllama,lexical:256.")
-]
-WeightsOption = Annotated[str, typer.Option(help="Each model's share of the cosine: 1,0.5.")]
-
 
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for everything made.")] = Path(
         "vecpress-demo"
     ),
-    cache: CacheOption = _CACHE,
+    cache: options.Cache = options.CACHE,
 ) -> None:
     """Show everything end to end, offline, on the standard library's own documentation."""
     run_demo(out, cache)
@@ -63,52 +47,72 @@ def demo(
 
 @app.command()
 def fit(
-    corpus: CorpusArgument,
-    out: OutOption,
-    models: ModelsOption = "",
-    weights: WeightsOption = "",
-    head: Annotated[
-        str, typer.Option(help="power-pca, pca, truncation, random, concat-decoder.")
-    ] = "",
-    dim: Annotated[int | None, typer.Option(help="Dimensions kept.")] = None,
-    bits: Annotated[int | None, typer.Option(help="Bits per dimension, 1 to 8.")] = None,
-    budget: Annotated[str, typer.Option(help="Bytes per vector, such as 64B.")] = "",
-    recipe: Annotated[Path | None, typer.Option(help="TOML file with all of these.")] = None,
-    seed: SeedOption = 0,
-    cache: CacheOption = _CACHE,
-    overwrite: OverwriteOption = False,
-    json: JsonOption = False,
+    corpus: options.Corpus,
+    out: options.Out,
+    models: options.Models = "",
+    weights: options.Weights = "",
+    head: options.Head = "",
+    dim: options.Dim = None,
+    bits: options.Bits = None,
+    budget: options.Budget = "",
+    recipe: options.Recipe = None,
+    pairs: options.Pairs = None,
+    split: options.PairsSplit = "",
+    queries: options.PairsQueries = None,
+    continue_: options.Continue = None,
+    report_to: options.ReportTo = "",
+    seed: options.Seed = 0,
+    cache: options.Cache = options.CACHE,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
 ) -> None:
     """Fit head and quantizer on a corpus, and save them with the names of the models."""
+    press = None if continue_ is None else Pipeline.load(continue_)
     asked = arguments.read_recipe(
-        recipe, models=models, weights=weights, head=head, dim=dim, bits=bits
+        recipe,
+        models=models,
+        weights=weights,
+        head=head,
+        dim=dim,
+        bits=bits,
+        press=None if press is None else press.recipe,
     )
-    if bool(budget) == (asked.quantizer is not None or asked.head is not None):
-        raise ConfigError("give either --budget, or --dim and --bits, or a --recipe with both")
+    arguments.check_fit(asked, budget=budget, pairs=pairs, continued=continue_, out=out)
     arguments.refuse_existing(out, overwrite=overwrite)
-    documents, _ = arguments.open_documents(corpus, vectors=not asked.models)
-    with screen.progress() as progress:
+    takes_vectors = not asked.models if press is None else press.encoder is None
+    documents, ids = arguments.open_documents(corpus, vectors=takes_vectors)
+    taught = arguments.open_pairs(pairs, documents, ids, split=split, queries=queries)
+    choice = None
+    with screen.progress() as progress, arguments.open_log(report_to, out) as log:
         if budget:
+            size = parse_budget(budget)
             pipeline, choice = fit_to_budget(
-                asked, documents, parse_budget(budget), seed=seed, cache=cache, progress=progress
+                asked, documents, size, seed=seed, cache=cache, progress=progress
+            )
+        elif press is not None:
+            above = press.cached(cache, progress=progress)
+            pipeline = extend(
+                above, asked, documents, pairs=taught, seed=seed, progress=progress, log=log
             )
         else:
-            choice = None
-            pipeline = Pipeline.fit(asked, documents, seed=seed, cache=cache, progress=progress)
+            pipeline = Pipeline.fit(
+                asked, documents, pairs=taught, seed=seed, cache=cache, progress=progress, log=log
+            )
     pipeline.save(out, overwrite=overwrite)
+    drawn = arguments.beside(out) if report_to else None
     if json:
-        screen.dump(_summary(pipeline, out))
-        return
-    screen.fitted(pipeline, choice, out=str(out), corpus=corpus)
+        screen.dump(screen.summary(pipeline, out, drawn=drawn))
+    else:
+        screen.fitted(pipeline, choice, out=str(out), corpus=corpus, drawn=drawn)
 
 
 @app.command()
 def encode(
-    press: PressArgument,
-    corpus: CorpusArgument,
-    out: OutOption,
+    press: options.Press,
+    corpus: options.Corpus,
+    out: options.Out,
     float_: Annotated[bool, typer.Option("--float", help="Embeddings instead of codes.")] = False,
-    cache: CacheOption = _CACHE,
+    cache: options.Cache = options.CACHE,
 ) -> None:
     """Write a corpus's codes, or its compressed embeddings, as .npy or .parquet."""
     check_target(out)
@@ -125,11 +129,11 @@ def encode(
 
 @app.command()
 def index(
-    press: PressArgument,
-    corpus: CorpusArgument,
-    out: OutOption,
-    cache: CacheOption = _CACHE,
-    overwrite: OverwriteOption = False,
+    press: options.Press,
+    corpus: options.Corpus,
+    out: options.Out,
+    cache: options.Cache = options.CACHE,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Code a corpus and keep it searchable, together with the press that coded it."""
     arguments.refuse_existing(out, overwrite=overwrite)
@@ -152,7 +156,7 @@ def search(
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="What `index` made.")],
     query: Annotated[str, typer.Argument(help="A text; - for stdin; or a file of vectors.")],
     k: Annotated[int | None, typer.Option("-k", help="Answers; 10 unless there are fewer.")] = None,
-    json: JsonOption = False,
+    json: options.Json = False,
 ) -> None:
     """Find the documents that answer a query best."""
     text = arguments.read_query(query)
@@ -179,7 +183,7 @@ def search(
 
 @app.command()
 def evaluate(
-    press: PressArgument,
+    press: options.Press,
     folder: Annotated[Path, typer.Argument(metavar="BEIR_FOLDER", help="With judgements.")],
     split: Annotated[str, typer.Option(help="Of the judgements.")] = "test",
     documents: Annotated[
@@ -188,8 +192,8 @@ def evaluate(
     queries: Annotated[
         Path | None, typer.Option(help="Vectors of the judged queries, in their order.")
     ] = None,
-    cache: CacheOption = _CACHE,
-    json: JsonOption = False,
+    cache: options.Cache = options.CACHE,
+    json: options.Json = False,
 ) -> None:
     """Score codes against judgements, beside the raw float concatenation."""
     benchmark = read_benchmark(folder, split=split)
@@ -211,24 +215,27 @@ def evaluate(
 @app.command()
 def compare(
     folder: Annotated[Path, typer.Argument(metavar="BEIR_FOLDER", help="With judgements.")],
-    models: ModelsOption,
-    out: OutOption,
-    weights: WeightsOption = "",
+    models: options.Models,
+    out: options.Out,
+    weights: options.Weights = "",
     budgets: Annotated[str, typer.Option(help="Bytes per vector.")] = "32,64,128",
     heads: Annotated[str, typer.Option(help="Train these too, such as concat-decoder.")] = "",
-    split: Annotated[str, typer.Option(help="Of the judgements.")] = "test",
-    seed: SeedOption = 0,
-    cache: CacheOption = _CACHE,
-    overwrite: OverwriteOption = False,
+    split: Annotated[str, typer.Option(help="Of the judgements that score.")] = "test",
+    pairs_split: options.OtherSplit = "",
+    seed: options.Seed = 0,
+    cache: options.Cache = options.CACHE,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Score methods x budgets on a benchmark: results.jsonl and report.html."""
     arguments.refuse_existing(out, overwrite=overwrite)
+    benchmark = read_benchmark(folder, split=split)
+    trained = arguments.read_trained(heads, folder, benchmark, scored=split, split=pairs_split)
     with screen.progress() as progress:
         rows = compare_methods(
-            read_benchmark(folder, split=split),
+            benchmark,
             arguments.read_recipe(None, models=models, weights=weights),
             arguments.read_budgets(budgets),
-            heads=arguments.words(heads),
+            trained=trained,
             seed=seed,
             cache=cache,
             progress=progress,
@@ -239,30 +246,24 @@ def compare(
         page = render(results, command=f"vecpress compare {folder} --models {models}")
         (draft / "report.html").write_text(page, encoding="utf-8")
     screen.OUT.print(screen.comparison_table(rows))
+    if trained.pairs is not None:
+        screen.say(f"Judgements: {judged(trained.pairs.record())}.")
     screen.say(f"{out}/results.jsonl, {out}/report.html")
 
 
 @app.command()
 def report(
-    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="A results.jsonl.")],
-    out: OutOption,
+    results: options.Results,
+    out: options.Out,
 ) -> None:
-    """Draw results.jsonl as one HTML file."""
-    page = render(read_results(results), command=f"vecpress report {results}")
+    """Draw results, or how a press was trained, as one HTML file."""
+    command = f"vecpress report {results}"
+    if results.is_dir() or results.name == "training.jsonl":
+        page = render_log(read_training(results), title=str(results), command=command)
+    else:
+        page = render(read_results(results), command=command)
     write_page(out, page)
     screen.say(str(out))
-
-
-def _summary(pipeline: Pipeline, out: Path) -> dict[str, Any]:
-    return {
-        "press": str(out),
-        "recipe": pipeline.recipe.to_dict(),
-        "bytes_per_vector": pipeline.bytes_per_vector,
-        "table_bytes": pipeline.table_bytes,
-        "compression_factor": 4 * pipeline.in_dim / pipeline.bytes_per_vector,
-        "fingerprint": pipeline.fingerprint,
-        "sample": pipeline.provenance["sample"],
-    }
 
 
 def _version(asked: bool | None) -> None:

@@ -1,39 +1,36 @@
-"""Texts and judgements from files: BEIR folders, .jsonl(.gz), .csv, .parquet, .txt."""
+"""Texts, images and judgements from files: BEIR folders, tables, lines, folders of images."""
 
-import csv
-import gzip
 import hashlib
 import json
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from vecpress import registry
 from vecpress.errors import DataError
+from vecpress.images import check_image, find_images, image_digest
+from vecpress.lines import read_lines
+from vecpress.qrels import Qrels, read_qrels
+from vecpress.records import Record, read_records
+from vecpress.stages import Image, Item
 
-Qrels = dict[str, dict[str, int]]
-"""Judgements: query id -> document id -> relevance; what is not listed is not relevant."""
-
-_READABLE = "a BEIR folder, or a .jsonl, .jsonl.gz, .csv, .parquet or .txt file"
+_READABLE = "a BEIR folder, a folder of images, or a .jsonl, .jsonl.gz, .csv, .parquet or .txt file"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """Texts and their ids, in one order: documents or queries.
+    """Texts or images and their ids, in one order: documents or queries.
 
     Attributes:
         ids: Unique names.
-        texts: What is encoded; a document's title comes first.
+        texts: What is encoded, perhaps images; a document's title comes before its text.
         name: Where they came from, for messages.
     """
 
     ids: tuple[str, ...]
-    texts: tuple[str, ...]
+    texts: tuple[Item, ...]
     name: str = field(default="the corpus", compare=False)
 
     def __post_init__(self) -> None:
@@ -51,41 +48,82 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """Changes whenever an id or a text changes."""
+        """Changes whenever an id, a text or the bytes of an image change.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
         digest = hashlib.sha256()
-        for pair in zip(self.ids, self.texts, strict=True):
-            digest.update(json.dumps(pair).encode())
+        for id_, item in zip(self.ids, self.texts, strict=True):
+            part = {"image": image_digest(item)} if isinstance(item, Image) else item
+            digest.update(json.dumps((id_, part)).encode())
         return digest.hexdigest()[:32]
 
     @classmethod
     def from_records(
-        cls, records: Iterable[Mapping[str, Any]], *, name: str = "the corpus"
+        cls,
+        records: Iterable[Mapping[str, Any]],
+        *,
+        name: str = "the corpus",
+        folder: str | Path = "",
     ) -> "Corpus":
         """Take `_id` (or `id`), `title` and `text` from mappings, such as the rows of a HF dataset.
 
-        Records without an id are numbered from 0.
+        Instead of a text a record may have an `image`: the path of a file. Records without an id
+        are numbered from 0.
+
+        Args:
+            records: What to take them from.
+            name: Where they came from, for messages.
+            folder: What the paths of images start from.
 
         Raises:
-            DataError: a record has no text, or one that is not Unicode, or there are no records.
+            DataError: a record has neither text nor image, or both, or one that cannot be read, or
+                there are no records.
         """
-        ids, texts = [], []
+        ids, items = [], []
         for number, record in enumerate(records):
-            text = record.get("text")
-            if not isinstance(text, str):
-                raise DataError(
-                    f"record {number + 1} of {name} needs a string in the field 'text', got "
-                    f"{text!r} among the fields {sorted(map(str, record))}"
-                )
-            title = record.get("title") or ""
             given = (record.get(key) for key in ("_id", "id"))
             ids.append(str(next((id_ for id_ in given if id_ is not None), number)))
-            texts.append(f"{title} {text}".strip())
-            if not _is_unicode(texts[-1]):
-                raise DataError(
-                    f"record {number + 1} of {name} holds half of a surrogate pair, which no model "
-                    f"reads: remove it, got {texts[-1][:60]!r}"
-                )
-        return cls(ids=tuple(ids), texts=tuple(texts), name=name)
+            items.append(_item(record, f"record {number + 1} of {name}", Path(folder)))
+        return cls(ids=tuple(ids), texts=tuple(items), name=name)
+
+
+def _item(record: Record, where: str, folder: Path) -> Item:
+    """Give the image, or else the text, of a record."""
+    image = record.get("image")
+    if image is None or (isinstance(image, str) and not image):
+        return _text(record, where)
+    if not isinstance(image, str):
+        raise DataError(
+            f"{where} needs the path of a file in the field 'image', got {str(image)[:60]!r}"
+        )
+    for field_ in ("text", "title"):
+        if words := str(record.get(field_) or "").strip():
+            raise DataError(
+                f"{where} has the image {image!r} and the {field_} {words[:40]!r}: a model "
+                "encodes one or the other, so leave one out"
+            )
+    found = Image(str(folder / image))
+    check_image(found, where=f" of {where}")
+    return found
+
+
+def _text(record: Record, where: str) -> str:
+    """Give the text of a record, after its title."""
+    text = record.get("text")
+    if not isinstance(text, str):
+        raise DataError(
+            f"{where} needs a string in the field 'text', or the path of an image in 'image', got "
+            f"{text!r} among the fields {sorted(map(str, record))}"
+        )
+    joined = f"{record.get('title') or ''} {text}".strip()
+    if not _is_unicode(joined):
+        raise DataError(
+            f"{where} holds half of a surrogate pair, which no model reads: remove it, got "
+            f"{joined[:60]!r}"
+        )
+    return joined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,20 +139,33 @@ class Benchmark:
         """Find the queries that are documents of the corpus (ArguAna): same id and same text.
 
         Such a query's own document is no answer to it and must not be ranked. The document's
-        title, which its text here begins with, may be missing from the query.
+        title, which its text here begins with, may be missing from the query. An image is the
+        same if its file has the same bytes.
         """
-        texts = dict(zip(self.corpus.ids, self.corpus.texts, strict=True))
+        documents = dict(zip(self.corpus.ids, self.corpus.texts, strict=True))
         pairs = zip(self.queries.ids, self.queries.texts, strict=True)
-        return frozenset(
-            i for i, text in pairs if text and f" {texts.get(i, '')}".endswith(f" {text}")
-        )
+        return frozenset(i for i, item in pairs if i in documents and _repeats(item, documents[i]))
+
+
+def _repeats(query: Item, document: Item) -> bool:
+    """Whether a query is this document."""
+    if isinstance(query, str) and isinstance(document, str):
+        return query != "" and f" {document}".endswith(f" {query}")
+    if isinstance(query, Image) and isinstance(document, Image):
+        return image_digest(query) == image_digest(document)
+    return False
 
 
 def read_corpus(path: str | Path) -> Corpus:
-    """Read documents from a file, the corpus of a BEIR folder, or stdin (`-`).
+    """Read documents from a file, a BEIR folder's corpus, a folder of images, or stdin (`-`).
+
+    In a file or on stdin a record may name an image, from the file's folder or the current one.
+    Of a folder of images the ids are the paths in it, with slashes, in alphabetical order; names
+    that begin with a dot do not count.
 
     Raises:
         DataError: it is absent, empty, of another kind, or not what its name says.
+        MissingExtraError: there are images, and Pillow is not installed.
     """
     if str(path) == "-":
         try:
@@ -123,21 +174,35 @@ def read_corpus(path: str | Path) -> Corpus:
             raise DataError(f"stdin is not UTF-8 text ({error}): is it binary?") from error
     path = Path(path)
     if path.is_dir():
-        return read_corpus(_inside(path, "corpus"))
+        file = _find(path, "corpus")
+        return _read_images(path) if file is None else read_corpus(file)
     if not path.exists():
         raise DataError(f"{path} does not exist: give {_READABLE}")
     kind = path.name.removesuffix(".gz").rpartition(".")[2]
-    readers = {"jsonl": _json_lines, "csv": _csv_rows, "parquet": _parquet_rows, "txt": _text_lines}
-    if kind not in readers:
+    if kind not in ("jsonl", "csv", "parquet", "txt"):
         raise DataError(f"cannot read texts from {path}: give {_READABLE}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty: it must hold at least one text")
-    try:
-        return Corpus.from_records(readers[kind](path), name=str(path))
-    except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{path} is not UTF-8 text ({error}): is it a binary file?") from error
-    except csv.Error as error:
-        raise DataError(f"{path} is not readable CSV ({error}): give .jsonl") from error
+    records = _text_lines(path) if kind == "txt" else read_records(path)
+    return Corpus.from_records(records, name=str(path), folder=path.parent)
+
+
+def _read_images(folder: Path) -> Corpus:
+    names = find_images(folder)
+    if not names:
+        raise DataError(
+            f"{folder} has no corpus.jsonl and no images: a BEIR folder holds corpus, queries and "
+            "qrels/"
+        )
+    images = []
+    for name in names:
+        if not _is_unicode(name):
+            raise DataError(
+                f"the image {name!r} in {folder} has a name that is not UTF-8: rename it"
+            )
+        images.append(Image(str(folder / name)))
+        check_image(images[-1])
+    return Corpus(ids=tuple(names), texts=tuple(images), name=str(folder))
 
 
 def read_benchmark(folder: str | Path, *, split: str = "test") -> Benchmark:
@@ -169,43 +234,14 @@ def read_benchmark(folder: str | Path, *, split: str = "test") -> Benchmark:
     )
 
 
-def read_qrels(folder: str | Path, *, split: str = "test") -> Qrels:
-    """Read the judgements of one split of a BEIR folder.
-
-    Raises:
-        DataError: there are none, or a line does not have query id, document id and an integer.
-    """
-    path = Path(folder) / "qrels" / f"{split}.tsv"
-    if not path.exists():
-        splits = sorted(p.stem for p in path.parent.glob("*.tsv"))
-        there = f"; there is {', '.join(splits)}" if splits else ""
-        raise DataError(f"{folder} has no judgements qrels/{split}.tsv{there}")
-    qrels: Qrels = {}
-    try:
-        lines = list(_lines(path))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error}): is it a binary file?") from error
-    for number, line in enumerate(lines, start=1):
-        query, document, score = [*line.split("\t"), "", ""][:3]
-        is_judgement = line.count("\t") == 2 and _is_integer(score)
-        if is_judgement:
-            qrels.setdefault(query, {})[document] = int(float(score))
-        elif line.strip() and number > 1:  # the first is the header, if it is no judgement
-            raise DataError(
-                f"line {number} of {path} must be: query id, tab, document id, tab, whole score; "
-                f"got {line!r}"
-            )
-    if not qrels:
-        raise DataError(f"{path} holds no judgements")
-    return qrels
-
-
 def write_benchmark(folder: Path, benchmark: Benchmark, *, split: str = "test") -> None:
-    """Write a BEIR folder into an existing folder."""
+    """Write a BEIR folder into an existing folder; images are named where they are, not copied."""
     for name, part in [("corpus", benchmark.corpus), ("queries", benchmark.queries)]:
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
-            for id_, text in zip(part.ids, part.texts, strict=True):
-                file.write(json.dumps({"_id": id_, "text": text}, ensure_ascii=False) + "\n")
+            for id_, item in zip(part.ids, part.texts, strict=True):
+                is_image = isinstance(item, Image)
+                held = {"image": str(Path(item.path).absolute())} if is_image else {"text": item}
+                file.write(json.dumps({"_id": id_, **held}, ensure_ascii=False) + "\n")
     (folder / "qrels").mkdir(exist_ok=True)
     rows = [(q, d, s) for q, judged in benchmark.qrels.items() for d, s in judged.items()]
     with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8") as file:
@@ -214,23 +250,17 @@ def write_benchmark(folder: Path, benchmark: Benchmark, *, split: str = "test") 
 
 
 def _inside(folder: Path, name: str) -> Path:
-    for kind in (".jsonl", ".jsonl.gz", ".parquet"):
-        if (folder / f"{name}{kind}").exists():
-            return folder / f"{name}{kind}"
-    raise DataError(f"{folder} has no {name}.jsonl: a BEIR folder holds corpus, queries and qrels/")
+    found = _find(folder, name)
+    if found is None:
+        raise DataError(
+            f"{folder} has no {name}.jsonl: a BEIR folder holds corpus, queries and qrels/"
+        )
+    return found
 
 
-def _lines(path: Path) -> Iterator[str]:
-    with _opened(path) as file:
-        for line in file:
-            yield line.rstrip("\r\n")
-
-
-def _opened(path: Path, newline: str | None = None) -> TextIOWrapper:
-    """Open a text file, packed or not, with or without the mark that Windows puts first."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)
-    return path.open(encoding="utf-8-sig", newline=newline)
+def _find(folder: Path, name: str) -> Path | None:
+    files = (folder / f"{name}{kind}" for kind in (".jsonl", ".jsonl.gz", ".parquet"))
+    return next((file for file in files if file.exists()), None)
 
 
 def _is_unicode(text: str) -> bool:
@@ -241,59 +271,17 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _is_integer(score: str) -> bool:
-    try:
-        return float(score).is_integer()
-    except ValueError:
-        return False
+def _text_lines(path: Path) -> Iterator[Record]:
+    return ({"text": line} for line in read_lines(path) if line.strip())
 
 
-def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(_lines(path), start=1):
-        if line.strip():
-            yield _record(line, f"line {number} of {path}")
-
-
-def _record(line: str, where: str) -> Mapping[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where} is not JSON ({error}), got {line[:60]!r}") from error
-    if not isinstance(record, dict):
-        raise DataError(f"{where} must be a JSON object with a field 'text', got {line[:60]!r}")
-    return record
-
-
-def _text_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    return ({"text": line} for line in _lines(path) if line.strip())
-
-
-def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    with _opened(path, newline="") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            if None in row:
-                raise DataError(
-                    f"line {reader.line_num} of {path} has more fields than the header: put "
-                    "quotes around texts with commas"
-                )
-            yield row
-
-
-def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    parquet = registry.require("pyarrow.parquet", extra="parquet")
-    arrow = registry.require("pyarrow", extra="parquet")
-    try:
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                yield from batch.to_pylist()
-    except (arrow.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} is not a Parquet file: {error}") from error
-
-
-def _lines_or_json(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+def _lines_or_json(lines: Iterable[str]) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
         if line.lstrip().startswith("{"):
-            yield _record(line, f"line {number} of stdin")
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                where = f"line {number} of stdin"
+                raise DataError(f"{where} is not JSON ({error}), got {line[:60]!r}") from error
         elif line.strip():
             yield {"text": line.rstrip("\r\n")}

@@ -15,11 +15,14 @@ from vecpress.arrays import Array, as_embeddings, blocks
 from vecpress.card import describe
 from vecpress.corpus import Corpus
 from vecpress.encoders.combine import with_cache, without_cache
-from vecpress.errors import ArtifactError, ConfigError, DataError, MismatchError
+from vecpress.errors import ArtifactError, ConfigError, MismatchError
+from vecpress.fitting import fit_stages, refuse_unused
+from vecpress.folders import new_folder
 from vecpress.index import Hits, Index
+from vecpress.pairs import Pairs
 from vecpress.recipe import Documents, Recipe
-from vecpress.sample import Sample, check_fingerprint, draw_sample
-from vecpress.stages import Codec, Encoder, Head, Progress, Role, TrainingSet, silent
+from vecpress.sample import Sample, check_encoder, check_width, draw_sample
+from vecpress.stages import Codec, Encoder, Head, Item, Log, Progress, Role, silent, unlogged
 from vecpress.strings import Numbers
 
 
@@ -33,6 +36,7 @@ class Pipeline:
         head: Embeddings to shorter ones; None leaves them.
         codec: Embeddings to codes; None if there was no quantizer, or after `truncate`.
         provenance: What it was fitted on, by which release: plain values for the record.
+        log: What was told while the head was trained, row by row; no part of the fingerprint.
     """
 
     recipe: Recipe
@@ -40,6 +44,7 @@ class Pipeline:
     head: Head | None
     codec: Codec | None
     provenance: Mapping[str, Any]
+    log: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def fit(
@@ -47,46 +52,50 @@ class Pipeline:
         recipe: Recipe,
         documents: Documents,
         *,
+        pairs: Pairs | None = None,
         seed: int = 0,
         cache: Path | None = None,
         progress: Progress = silent,
+        log: Log = unlogged,
     ) -> "Pipeline":
         """Fit on a sample of the documents; the encoders themselves are never trained.
 
         Args:
             recipe: What to fit.
             documents: Texts if the recipe has models, else vectors (n, d), possibly a memory map.
+            pairs: Judgements of the documents, for a head that learns from them.
             seed: Of everything random.
             cache: Folder in which encoders remember what they encode.
             progress: Told about encoding and training.
+            log: Told what happens in training, beside the pipeline's own `log`.
 
         Raises:
-            ConfigError: the recipe and the documents do not fit each other.
-            DataError: the documents cannot be used.
+            ConfigError: recipe, documents and judgements do not fit each other.
+            DataError: the documents or the judgements cannot be used.
         """
-        sample = draw_sample(recipe, documents, seed=seed, cache=cache, progress=progress)
-        return cls.from_sample(recipe, sample, progress=progress)
+        refuse_unused(recipe, pairs)
+        sample = draw_sample(
+            recipe, documents, pairs=pairs, seed=seed, cache=cache, progress=progress
+        )
+        return cls.from_sample(recipe, sample, progress=progress, log=log)
 
     @classmethod
     def from_sample(
-        cls, recipe: Recipe, sample: Sample, *, progress: Progress = silent
+        cls,
+        recipe: Recipe,
+        sample: Sample,
+        *,
+        above: "Pipeline | None" = None,
+        progress: Progress = silent,
+        log: Log = unlogged,
     ) -> "Pipeline":
-        """Fit head and quantizer on embeddings that are already there."""
-        head = codec = None
-        compressed = sample.embeddings
-        if recipe.head is not None:
-            training = TrainingSet(documents=sample.embeddings)
-            head = recipe.head.fit(training, seed=sample.seed, progress=progress)
-            compressed = head.compress(sample.embeddings)
-        if recipe.quantizer is not None:
-            codec = recipe.quantizer.fit(compressed, seed=sample.seed)
-        return cls(
-            recipe=recipe,
-            encoder=sample.encoder,
-            head=head,
-            codec=codec,
-            provenance=sample.provenance() | {"vecpress": version("vecpress")},
-        )
+        """Fit head and quantizer on embeddings that are there, perhaps below another's head."""
+        head = None if above is None else above.head
+        fitted = fit_stages(recipe, sample, above=head, progress=progress, log=log)._asdict()
+        provenance = sample.provenance() | {"vecpress": version("vecpress")}
+        if above is not None:
+            provenance["continues"] = above.fingerprint
+        return cls(recipe=recipe, encoder=sample.encoder, provenance=provenance, **fitted)
 
     @property
     def in_dim(self) -> int:
@@ -114,8 +123,8 @@ class Pipeline:
         parts = {"encoder": self.provenance["encoder"], "head": self.head, "codec": self.codec}
         return artifact.fingerprint(parts)
 
-    def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
-        """Embed each text and compress it.
+    def encode(self, texts: Sequence[Item], *, role: Role = "document") -> Float32[Array, "n d"]:
+        """Embed each text or image, and compress it.
 
         Raises:
             ConfigError: the pipeline was fitted on precomputed vectors, or `texts` is one text.
@@ -205,7 +214,7 @@ class Pipeline:
         codes = self.quantize_all(documents, progress=progress)
         snippets = None
         if isinstance(documents, Corpus):
-            ids, snippets = documents.ids, documents.texts
+            ids, snippets = documents.ids, [str(text) for text in documents.texts]
         names = Numbers(len(codes)) if ids is None else ids
         return Index.build(
             self._need_codec(), codes, names, snippets=snippets, fingerprint=self.fingerprint
@@ -245,12 +254,12 @@ class Pipeline:
             "provenance": self.provenance,
         }
         costs = (self.bytes_per_vector, self.table_bytes)
-        card = describe(content["recipe"], self.provenance, costs, self.fingerprint)
-        artifact.save(folder, content, card=card, overwrite=overwrite)
+        card = describe(content["recipe"], self.provenance, costs, self.fingerprint, self.log)
+        artifact.save(folder, content, card=card, log=self.log, overwrite=overwrite)
 
     def save_index(self, index: Index, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write an index and, in its subfolder `press`, the pipeline; fails as `save` does."""
-        with artifact.new_folder(folder, overwrite=overwrite) as draft:
+        with new_folder(folder, overwrite=overwrite) as draft:
             index.write(draft)
             self.save(draft / "press")
 
@@ -262,18 +271,15 @@ class Pipeline:
             ArtifactError: it is not an artifact of a pipeline, is damaged, or too new.
         """
         content = artifact.load(folder)
-        if content.keys() != {field.name for field in fields(cls)}:
+        if content.keys() != {field.name for field in fields(cls)} - {"log"}:
             raise ArtifactError(f"{folder} is an artifact, but not a press: {sorted(content)}")
-        return cls(recipe=Recipe.from_dict(content.pop("recipe")), **content)
+        recipe = Recipe.from_dict(content.pop("recipe"))
+        return cls(recipe=recipe, log=artifact.read_log(folder), **content)
 
     def _shorten(self, embeddings: Float32[Array, "n in_dim"]) -> Float32[Array, "n dim"]:
         if self.head is not None:
             return self.head.compress(embeddings)
-        if embeddings.shape[1] != self.in_dim:
-            raise DataError(
-                f"this press takes {self.in_dim}-dimensional vectors, got {embeddings.shape[1]}: "
-                "were they made by the same models, in the same order?"
-            )
+        check_width(embeddings, self.in_dim)
         return embeddings
 
     def same_encoder(self) -> Encoder:
@@ -283,13 +289,7 @@ class Pipeline:
             ConfigError: the pipeline was fitted on precomputed vectors.
             MismatchError: the models found here are others.
         """
-        if self.encoder is None:
-            raise ConfigError(
-                "this press was fitted on precomputed vectors and knows no model to encode texts "
-                "with: give vectors of the same model instead"
-            )
-        check_fingerprint(self.encoder, self.provenance["encoder"])
-        return self.encoder
+        return check_encoder(self.encoder, self.provenance["encoder"])
 
     def _need_codec(self) -> Codec:
         if self.codec is None:

@@ -39,6 +39,11 @@ COMPRESSORS = {
     "concat-decoder": Entry(
         "vecpress.compressors.concat_decoder:ConcatDecoder", "train", ("torch",)
     ),
+    "search-adaptor": Entry("vecpress.compressors.adaptors:SearchAdaptor", "train", ("torch",)),
+    "matryoshka-adaptor": Entry(
+        "vecpress.compressors.adaptors:MatryoshkaAdaptor", "train", ("torch",)
+    ),
+    "smec": Entry("vecpress.compressors.smec:SMEC", "train", ("torch",)),
 }
 QUANTIZERS = {
     "percentile": Entry("vecpress.quantizers.scalar:Percentile"),

@@ -7,11 +7,10 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
+from vecpress import drawing
 from vecpress.errors import DataError
 
 Result = Mapping[str, Any]
@@ -23,6 +22,10 @@ _GROUPS = {
     "single model": "single model, float32",
     "concatenation": "concatenation, float32",
 }
+_LEAD = """Every point is one way to store the same documents. Heads and codes are fitted on
+the documents, and where a row says so on other judged questions; those scored here only score.
+Queries stay in float. Bytes count all that
+is kept per document; the dashed line is the raw float concatenation."""
 _UNITS = ("B", "kB", "MB", "GB")
 _NEEDED = ("benchmark", "group", "method", "bytes_per_vector", "ndcg@10", "recall@100", "recovery")
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 430, 64, 32, 38, 62
@@ -82,13 +85,14 @@ def write_page(path: Path, page: str) -> None:
 
 def render(results: Sequence[Result], *, command: str = "") -> str:
     """Draw every benchmark's plot and table."""
-    template = Template(files("vecpress").joinpath("report.html").read_text(encoding="utf-8"))
     names = list(dict.fromkeys(str(r["benchmark"]) for r in results))
-    sections = [_section(n, [r for r in results if r["benchmark"] == n]) for n in names]
-    return template.substitute(
-        title=escape(", ".join(names)),
-        sections="\n".join(sections),
-        command=f"<p>Made by <code>{escape(command)}</code></p>" if command else "",
+    return drawing.page(
+        [_section(n, [r for r in results if r["benchmark"] == n]) for n in names],
+        title=", ".join(names),
+        heading="Bytes against quality",
+        lead=_LEAD,
+        hint="Points show their method when hovered.",
+        command=command,
     )
 
 
@@ -123,7 +127,7 @@ def _plot(results: Sequence[Result]) -> str:
     sizes = [math.log2(r["bytes_per_vector"]) for r in results]
     scores = [r["ndcg@10"] for r in results]
     low_x, high_x = math.floor(min(sizes) - 0.2), math.ceil(max(sizes) + 0.2)
-    step = _step(max(scores) - min(scores))
+    step = drawing.step(max(max(scores) - min(scores), 0.01))
     low_y = math.floor(min(scores) / step - 0.3) * step
     high_y = math.ceil(max(scores) / step + 0.3) * step
 
@@ -159,13 +163,6 @@ def _plot(results: Sequence[Result]) -> str:
             f'cy="{y(result["ndcg@10"]):.1f}" r="6"><title>{escape(label)}</title></circle>'
         )
     return "".join([*parts, "</svg>"])
-
-
-def _step(span: float) -> float:
-    """Choose a round distance between grid lines: about five of them."""
-    rough = max(span, 0.01) / 5
-    power = 10 ** math.floor(math.log10(rough))
-    return next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999)
 
 
 def _legend(results: Sequence[Result]) -> str:

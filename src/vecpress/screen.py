@@ -3,6 +3,7 @@
 import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from vecpress.budget import Choice
+from vecpress.card import judged, kept
 from vecpress.compare import Row
 from vecpress.pipeline import Pipeline
 from vecpress.stages import Progress as Report
@@ -51,8 +53,35 @@ def dump(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False))  # noqa: T201 - the one thing on stdout
 
 
-def fitted(pipeline: Pipeline, choice: Choice | None, *, out: str, corpus: str) -> None:
-    """Say what was fitted, and what to type next."""
+def summary(pipeline: Pipeline, out: Path, *, drawn: Path | None = None) -> dict[str, Any]:
+    """Give what `fit --json` prints; what could not be used is said on stderr too."""
+    taught = pipeline.provenance.get("pairs")
+    if taught and taught["skipped"]:
+        ERR.print(f"{judged(taught)}.", markup=False, soft_wrap=True)
+    return {
+        "press": str(out),
+        "recipe": pipeline.recipe.to_dict(),
+        "bytes_per_vector": pipeline.bytes_per_vector,
+        "table_bytes": pipeline.table_bytes,
+        "compression_factor": 4 * pipeline.in_dim / pipeline.bytes_per_vector,
+        "fingerprint": pipeline.fingerprint,
+        "sample": pipeline.provenance["sample"],
+        "pairs": taught,
+        "continues": pipeline.provenance.get("continues"),
+        "kept": [dict(row) for row in pipeline.log if row.get("event") == "kept"],
+        "tensorboard": None if drawn is None else str(drawn),
+    }
+
+
+def fitted(
+    pipeline: Pipeline,
+    choice: Choice | None,
+    *,
+    out: str,
+    corpus: str,
+    drawn: Path | None = None,
+) -> None:
+    """Say what was fitted, what training kept, and what to type next."""
     if choice is not None:
         OUT.print(choice_table(choice))
     size, floats = pipeline.bytes_per_vector, 4 * pipeline.in_dim
@@ -60,6 +89,16 @@ def fitted(pipeline: Pipeline, choice: Choice | None, *, out: str, corpus: str) 
         f"{out}: {size} bytes per vector instead of {floats} ({floats / size:.0f}x smaller), and "
         f"{pipeline.table_bytes:,} once; fitted on {pipeline.provenance['sample']} documents."
     )
+    if "pairs" in pipeline.provenance:
+        say(f"It learned from {judged(pipeline.provenance['pairs'])}.")
+    for line in kept(pipeline.log):
+        say(line)
+    if pipeline.log:
+        say(f"How it went: vecpress report {out} --out training.html")
+    if drawn is not None and pipeline.log:
+        say(f"The training is drawn in {drawn}: tensorboard --logdir {drawn}")
+    elif drawn is not None:
+        say(f"This head is not trained, so {drawn} holds no curves.")
     if pipeline.codec is None:
         say("It keeps floats: add --bits 4, say, for codes that can be indexed.")
     else:

@@ -79,7 +79,7 @@ class Encoder(Protocol):
 class FittedOnTexts(Protocol):
     """An encoder still to be fitted on the corpus it will encode (TF-IDF)."""
 
-    def fit(self, texts: Sequence[str]) -> Encoder:
+    def fit(self, texts: Sequence[Item]) -> Encoder:
         """Learn the vocabulary of the texts."""
         ...
 
@@ -110,7 +110,7 @@ class TrainingSet:
 
 @runtime_checkable
 class Compressor(Protocol):
-    """A config that learns a `Head`."""
+    """A config that learns a `Head`; one that learns from judgements has `learns_from_pairs`."""
 
     @property
     def dim(self) -> int:

@@ -21,7 +21,23 @@ CASES = {
         {"epochs": 2, "batch_size": 32, "form": "linear", "nested_dims": [2, DIM]},
         {"epochs": 2, "batch_size": 32, "init": "pca"},
     ],
+    "search-adaptor": [
+        {"epochs": 2, "batch_size": 32},
+        {"epochs": 2, "batch_size": 2, "nested_dims": [2, 3, DIM], "init": "identity"},
+        {"epochs": 2, "batch_size": 2, "shared": True},
+    ],
+    "matryoshka-adaptor": [
+        {"epochs": 2, "batch_size": 32},
+        {"epochs": 2, "batch_size": 32, "nested_dims": [2, DIM], "init": "identity"},
+    ],
+    "smec": [
+        {"epochs": 2, "batch_size": 32},
+        {"epochs": 2, "batch_size": 32, "nested_dims": [2, 3, DIM], "init": "identity"},
+        {"epochs": 2, "batch_size": 32, "sequential": False, "nested_dims": [2, 3, DIM]},
+        {"epochs": 2, "batch_size": 32, "adaptive": False, "memory": 0},
+    ],
 }
+NEED_PAIRS = {"search-adaptor"}
 ALL = [
     pytest.param(name, options, id="-".join([name, *(str(v) for v in options.values())]))
     for name in registry.COMPRESSORS
@@ -40,7 +56,15 @@ def unit(n, d=IN_DIM, seed=0):
 
 def fit(name, options, documents=None, **training):
     documents = unit(200) if documents is None else documents
-    return make(name, options).fit(TrainingSet(documents=documents, **training))
+    return make(name, options).fit(teach(name, documents, **training))
+
+
+def teach(name, documents, **training):
+    """Give a compressor what it cannot do without."""
+    if name in NEED_PAIRS and not training:
+        positives = np.array([[i, i % 4] for i in range(8)])
+        training = {"queries": unit(8, documents.shape[1], 3), "positives": positives}
+    return TrainingSet(documents=documents, **training)
 
 
 def stored(head, folder):
@@ -109,7 +133,16 @@ def test_truncating_the_head_is_truncating_its_output(heads, name, options):
     for dim in range(1, DIM + 1):
         shorter = head.truncate(dim)
         assert shorter.dim == dim
-        np.testing.assert_allclose(shorter.compress(x), truncate(head.compress(x), dim), atol=1e-5)
+        wide = head.truncate(min(width for width in head.dims if width >= dim))
+        np.testing.assert_allclose(shorter.compress(x), truncate(wide.compress(x), dim), atol=1e-5)
+
+
+@every_compressor
+def test_a_head_says_which_widths_have_a_map_of_their_own(heads, name, options):
+    head = heads(name, options)
+    chained = name in ("smec", "search-adaptor") and options.get("sequential", True)
+    stops = options.get("nested_dims", [DIM]) if chained else [DIM]
+    assert head.dims == tuple(sorted(stops, reverse=True))
 
 
 @every_compressor
@@ -141,7 +174,7 @@ def test_embeddings_of_another_width_are_refused(heads, name, options):
 @every_compressor
 def test_the_same_seed_gives_the_same_bytes(heads, name, options, tmp_path):
     np.random.seed(len(name))  # noqa: NPY002  the global state must not matter
-    again = make(name, options).fit(TrainingSet(documents=unit(200)), seed=0)
+    again = make(name, options).fit(teach(name, unit(200)), seed=0)
     assert stored(again, tmp_path / "a") == stored(heads(name, options), tmp_path / "b")
 
 
@@ -237,7 +270,7 @@ def test_tiny_and_odd_widths(name, options, data, in_dim, seed):
         {"epochs": 1} if "epochs" in options else {}
     )
     documents = unit(12, in_dim, seed)
-    head = make(name, options, dim).fit(TrainingSet(documents=documents), seed=seed)
+    head = make(name, options, dim).fit(teach(name, documents), seed=seed)
     out = head.compress(documents)
     assert out.shape == (12, dim)
     norms = np.linalg.norm(out, axis=1)

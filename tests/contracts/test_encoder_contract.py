@@ -10,6 +10,7 @@ import pytest
 import safetensors.numpy
 
 import tiny_models
+from pictures import save
 from tiny_models import TEXTS, WORDS
 from vecpress import artifact, registry
 from vecpress.encoders.combine import Cached, Concat
@@ -18,7 +19,7 @@ from vecpress.encoders.onnx import OnnxEncoder
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
 from vecpress.encoders.static import StaticEncoder
 from vecpress.errors import ConfigError, ModelError
-from vecpress.stages import Encoder, FittedOnTexts
+from vecpress.stages import Encoder, FittedOnTexts, Image
 
 MANY = [f"{text} {WORDS[5 + i % 18]}" for i, text in enumerate(TEXTS * 90)]  # blocks of 16 to 512
 LONG = "the dog ran under a very red tree and " * 30
@@ -31,6 +32,8 @@ def models(tmp_path_factory):
     bert = tiny_models.bert_folder(root / "bert")
     return SimpleNamespace(
         bert=str(bert),
+        clip=str(tiny_models.clip_folder(root / "clip")),
+        photos=[Image(str(save(root / "photos" / f"{i}.png", i))) for i in range(3)],
         onnx=str(tiny_models.onnx_folder(root / "onnx", bert)),
         static=str(tiny_models.static_folder(root / "static")),
         clustered=str(tiny_models.static_folder(root / "more", mapping=True, weights=True)),
@@ -52,16 +55,27 @@ MAKERS = {
         model=m.bert, query_pooling="mean", document_pooling="cls", query_prompt="query: "
     ),
     "sentence-transformer, short": lambda m: SentenceTransformerEncoder(model=m.bert, max_length=6),
+    "sentence-transformer, clip": lambda m: SentenceTransformerEncoder(
+        model=m.clip, query_prompt="a photo of "
+    ),
+    "sentence-transformer, another for images": lambda m: SentenceTransformerEncoder(
+        model=m.bert, image_model=m.clip
+    ),
     "onnx": lambda m: OnnxEncoder(model=m.onnx, query_prompt="query: ", max_length=64),
     "onnx, cls": lambda m: OnnxEncoder(model=m.onnx, pooling="cls", max_length=6),
     "static": lambda m: StaticEncoder(model=m.static),
     "static, clustered": lambda m: StaticEncoder(model=m.clustered, max_length=5),
     "lexical": lambda m: fitted(),
     "concat": concat,
+    "concat, clip": lambda m: Concat(encoders=(SentenceTransformerEncoder(model=m.clip),)),
     "cached": lambda m: Cached(encoder=StaticEncoder(model=m.static), folder=m.cache),
+    "cached, clip": lambda m: Cached(
+        encoder=SentenceTransformerEncoder(model=m.clip), folder=m.cache
+    ),
 }
 KINDS = {name.partition(",")[0] for name in MAKERS}
-STORED = [name for name in MAKERS if name != "cached"]
+STORED = [name for name in MAKERS if not name.startswith("cached")]
+SEEING = [name for name in MAKERS if "clip" in name or "images" in name]
 
 
 @pytest.fixture(params=MAKERS)
@@ -129,6 +143,25 @@ def test_a_very_long_text_and_an_odd_one_are_encoded_too(encoder):
     assert np.isfinite(rows).all()
 
 
+@pytest.mark.parametrize("role", ["query", "document"])
+@pytest.mark.parametrize("name", MAKERS)
+def test_an_image_gets_its_place_among_texts_or_a_sentence(name, role, models):
+    encoder = MAKERS[name](models)
+    items = ["the dog ran", models.photos[0], models.photos[1], "a cat", models.photos[2]]
+    if name not in SEEING:
+        with pytest.raises(ConfigError, match=r" encodes texts, got the image .*0\.png: choose a "):
+            encoder.encode(items, role=role)
+        return
+    rows = encoder.encode(items, role=role)
+    assert rows.shape == (5, encoder.dim)
+    assert rows.dtype == np.float32
+    assert rows.flags.c_contiguous
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+    for item, row in zip(items, rows, strict=True):
+        np.testing.assert_allclose(encoder.encode([item], role=role)[0], row, atol=1e-5)
+    assert (rows @ rows.T)[np.triu_indices(5, 1)].max() < 0.999
+
+
 def test_the_role_is_document_if_none_is_said(encoder):
     np.testing.assert_array_equal(encoder.encode(TEXTS), encoder.encode(TEXTS, role="document"))
 
@@ -150,7 +183,7 @@ def test_the_fingerprint_does_not_change_by_use(encoder):
 
 def test_different_encoders_have_different_fingerprints(models):
     fingerprints = {name: make(models).fingerprint for name, make in MAKERS.items()}
-    del fingerprints["cached"]  # which is its encoder's
+    del fingerprints["cached"], fingerprints["cached, clip"]  # which are their encoders'
     assert len(set(fingerprints.values())) == len(fingerprints)
 
 

@@ -67,6 +67,7 @@ def make_inputs(folder):
     (beir / "queries.jsonl").write_text("".join(lines[:9]))
     judged = "".join(f"d{i}\td{i + 1}\t1\n" for i in range(9))
     (beir / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    (beir / "qrels" / "train.tsv").write_text("".join(f"d{i}\td{i + 20}\t1\n" for i in range(9)))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)

@@ -1,10 +1,11 @@
 """What is saved comes back, byte for byte, or an error says why not."""
 
+import hashlib
 import json
+import math
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from vecpress import artifact
-from vecpress.errors import ArtifactError, ModelError
+from vecpress.errors import ArtifactError
 from vecpress.quantizers.scalar import Percentile
 from vecpress.stages import Head
 
@@ -471,46 +472,6 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o755
 
 
-def write_half(folder, error):
-    with artifact.new_folder(folder, overwrite=True) as draft:
-        (draft / "config.json").write_text("half")
-        raise error
-
-
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_an_interrupted_draft_leaves_nothing_behind(saved, error):
-    before = everything_in(saved.parent)
-    for name in ("saved", "other"):
-        with pytest.raises(error):
-            write_half(saved.parent / name, error)
-    assert everything_in(saved.parent) == before
-    assert [path.name for path in saved.parent.iterdir()] == ["saved"]
-
-
-def test_a_draft_is_not_there_under_its_name_before_it_is_whole(tmp_path):
-    with artifact.new_folder(tmp_path / "a") as draft:
-        (draft / "x").write_text("x")
-        assert not (tmp_path / "a").exists()
-        assert draft.parent == tmp_path
-    assert everything_in(tmp_path) == {"a/x": b"x"}
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_a_killed_process_leaves_the_old_folder_as_it_was(saved):
-    before = everything_in(saved)
-    code = """
-        import os, signal, sys
-        from vecpress import artifact
-        with artifact.new_folder(sys.argv[1], overwrite=True) as draft:
-            (draft / "config.json").write_text("half")
-            os.kill(os.getpid(), signal.SIGKILL)
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(saved)], check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert everything_in(saved) == before
-    assert_same(artifact.load(saved), make_content())
-
-
 @pytest.mark.parametrize("error", [OSError("no"), KeyboardInterrupt()])
 @pytest.mark.parametrize("failing", [1, 2])
 def test_a_failed_replacement_puts_the_old_folder_back(saved, monkeypatch, error, failing):
@@ -530,25 +491,6 @@ def test_a_failed_replacement_puts_the_old_folder_back(saved, monkeypatch, error
     assert [path.name for path in saved.parent.iterdir()] == ["saved"]
 
 
-def test_a_full_disk_says_what_could_not_be_written(tmp_path):
-    with (
-        pytest.raises(ArtifactError, match=r"^cannot write .*a: \[Errno 28\] No space left"),
-        artifact.new_folder(tmp_path / "a"),
-    ):
-        raise OSError(28, "No space left on device")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_error_with_a_sentence_of_its_own_keeps_it(tmp_path):
-    """ModelError and ArtifactError are OSErrors, but no failures to write."""
-    with (
-        pytest.raises(ModelError, match=r"^minilm has no weights$"),
-        artifact.new_folder(tmp_path / "a"),
-    ):
-        raise ModelError("minilm has no weights")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_parent_that_is_a_file_cannot_be_written_to(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ArtifactError, match=r"^cannot write .*file/a: "):
@@ -562,6 +504,142 @@ def test_overwriting_through_a_link_leaves_what_it_points_to(saved):
     artifact.save(link, {"x": 1}, overwrite=True)
     assert artifact.load(link) == {"x": 1}
     assert everything_in(saved) == before
+
+
+# The log of training
+
+ROWS = (
+    {"event": "epoch", "stage": "8 -> 4", "epoch": 0, "loss": None, "gradients": []},
+    {
+        "stage": "8 -> 4",
+        "event": "epoch",
+        "epoch": 1,
+        "loss": 0.5,
+        "gradients": ({"rows": "0-4", "size": 1e-3}, {"rows": "4-8", "size": 1e-320}),
+    },
+    {
+        "event": "kept",
+        "stage": "données \u2028\n",
+        "what": "trained",
+        "models": {"b": 1, "a": True},
+    },
+)
+STORED = """\
+{"epoch": 0, "event": "epoch", "gradients": [], "loss": null, "stage": "8 -> 4"}
+{"epoch": 1, "event": "epoch", "gradients": [{"rows": "0-4", "size": 0.001}, \
+{"rows": "4-8", "size": 1e-320}], "loss": 0.5, "stage": "8 -> 4"}
+{"event": "kept", "models": {"a": true, "b": 1}, "stage": "données \u2028\\n", "what": "trained"}
+"""
+
+
+@pytest.fixture
+def logged(tmp_path):
+    artifact.save(tmp_path / "logged", make_content(), card="A card.\n", log=iter(ROWS))
+    return tmp_path / "logged"
+
+
+def test_a_log_is_one_sorted_line_of_json_per_row(logged):
+    stored = (logged / "training.jsonl").read_bytes()
+    assert stored == STORED.encode()
+    config = json.loads((logged / "config.json").read_text(encoding="utf-8"))
+    assert config["log_sha256"] == hashlib.sha256(STORED.encode()).hexdigest()
+    assert_same(artifact.load(logged), make_content())
+
+
+def test_a_log_comes_back_row_by_row(logged):
+    log = artifact.read_log(logged)
+    assert isinstance(log, tuple)
+    assert log[0] == ROWS[0]
+    assert log[1] == ROWS[1] | {"gradients": list(ROWS[1]["gradients"])}
+    assert log[2:] == ROWS[2:]
+    assert artifact.read_log(str(logged)) == log
+
+
+def test_without_rows_there_is_no_log(saved, tmp_path):
+    for name, log in [("none", ()), ("generated", (row for row in ()))]:
+        artifact.save(tmp_path / name, make_content(), card="A card.\n", log=log)
+        assert everything_in(tmp_path / name) == everything_in(saved)
+        assert artifact.read_log(tmp_path / name) == ()
+    assert b"log_sha256" not in (saved / "config.json").read_bytes()
+
+
+def test_saving_a_log_that_was_read_gives_the_same_bytes(logged, tmp_path):
+    log = [dict(reversed(row.items())) for row in artifact.read_log(logged)]
+    artifact.save(tmp_path / "copy", artifact.load(logged), card="A card.\n", log=log)
+    assert everything_in(tmp_path / "copy") == everything_in(logged)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float64("nan")])
+def test_what_json_has_no_number_for_becomes_null(tmp_path, value):
+    rows = [{"loss": value, "bands": [{"size": value}, value], "held_out": np.float64(0.1)}]
+    artifact.save(tmp_path / "a", {}, log=rows)
+    wanted = ({"loss": None, "bands": [{"size": None}, None], "held_out": 0.1},)
+    assert artifact.read_log(tmp_path / "a") == wanted
+    assert "NaN" not in (tmp_path / "a" / "training.jsonl").read_text()
+
+
+@pytest.mark.parametrize("value", [Path("x"), {1, 2}, b"x", np.float32(1), np.arange(2)])
+def test_a_log_holds_plain_values_only(tmp_path, value):
+    sentence = (
+        rf"^cannot store 'x' in 'notes' in row 2 of the log, a {type(value).__qualname__}: a log "
+        "holds plain values$"
+    )
+    with pytest.raises(ArtifactError, match=sentence):
+        artifact.save(tmp_path / "a", {}, log=[{}, {"notes": {"x": value}}])
+    with pytest.raises(ArtifactError, match=r"got 1 in 'models' in row 1 of the log$"):
+        artifact.save(tmp_path / "a", {}, log=[{"models": {1: "one"}}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_change_of_a_log_is_noticed(logged):
+    path = logged / "training.jsonl"
+    good = path.read_bytes()
+    sentence = (
+        rf"^{re.escape(str(logged))} is damaged: training\.jsonl \(\d+ bytes\) is not what was "
+        "saved: copy it again, or fit it again$"
+    )
+    flipped = (good[:i] + bytes([good[i] ^ 1]) + good[i + 1 :] for i in range(0, len(good), 7))
+    for bad in (b"", good[:-1], good + b"\n", *flipped):
+        path.write_bytes(bad)
+        for read in (artifact.load, artifact.read_log):
+            with pytest.raises(ArtifactError, match=sentence):
+                read(logged)
+
+
+def test_a_log_that_is_not_there(logged):
+    (logged / "training.jsonl").unlink()
+    for read in (artifact.load, artifact.read_log):
+        with pytest.raises(ArtifactError, match=r"logged has no readable training\.jsonl: "):
+            read(logged)
+
+
+def test_a_log_that_config_does_not_list_is_not_read(saved):
+    (saved / "training.jsonl").write_text('{"event": "kept"}\n')
+    assert artifact.read_log(saved) == ()
+    assert_same(artifact.load(saved), make_content())
+
+
+def test_overwriting_an_artifact_with_a_log_leaves_none(logged):
+    artifact.save(logged, {"x": 1}, overwrite=True)
+    assert artifact.read_log(logged) == ()
+    assert everything_in(logged).keys() == {"README.md", "config.json", "tensors.safetensors"}
+
+
+def test_the_log_of_what_is_no_artifact(tmp_path):
+    with pytest.raises(ArtifactError, match=r"is not a vecpress folder: no config\.json$"):
+        artifact.read_log(tmp_path)
+
+
+def test_a_log_of_an_older_format_is_found_through_migrations(logged, monkeypatch):
+    path = logged / "training.jsonl"
+    path.write_text('{"event": "new"}\n')
+
+    def to_2(config):
+        return config | {"log_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+    monkeypatch.setattr(artifact, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(artifact, "MIGRATIONS", {1: to_2})
+    assert artifact.read_log(logged) == ({"event": "new"},)
 
 
 # Fingerprints

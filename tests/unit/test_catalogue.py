@@ -30,6 +30,10 @@ CARDS = {
     "gte-small": ("", "", "mean", "mean"),
     "multilingual-minilm": ("", "", "mean", "mean"),
     "granite-multilingual": ("", "", "cls", "cls"),
+    "clip-vit-b-32": ("", "", None, None),
+    "clip-vit-b-16": ("", "", None, None),
+    "clip-vit-l-14": ("", "", None, None),
+    "clip-multilingual": ("", "", None, None),
     "minilm": (None, None, None, None),
     "minilm-l12": (None, None, None, None),
 }
@@ -67,7 +71,22 @@ def test_prompts_and_pooling_are_those_of_the_card(name):
         encoder.document_pooling,
     )
     assert encoder.max_length is not None
-    assert 128 <= encoder.max_length <= 512
+    is_clip = encoder.model.startswith("sentence-transformers/clip-ViT-")
+    assert encoder.max_length == 77 or not is_clip or encoder.image_model
+    assert is_clip or 128 <= encoder.max_length <= 512
+
+
+def test_images_are_encoded_by_the_model_that_the_texts_were_fitted_to():
+    """As the card says, the multilingual model is of texts alone."""
+    published = "sentence-transformers/clip-ViT-"
+    models = {name: find(name) for name in CATALOGUE if name.startswith("clip-")}
+    assert {name: (e.model, e.image_model) for name, e in models.items()} == {
+        "clip-vit-b-32": (f"{published}B-32", None),
+        "clip-vit-b-16": (f"{published}B-16", None),
+        "clip-vit-l-14": (f"{published}L-14", None),
+        "clip-multilingual": (f"{published}B-32-multilingual-v1", f"{published}B-32"),
+    }
+    assert models["clip-multilingual"].max_length == 128
 
 
 def test_no_model_is_listed_twice():

@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from helpers import unit
-from vecpress import cli
+from recording import Recording
+from vecpress import Pipeline, arguments, cli, registry
+from vecpress.arrays import normalize
 
 WORDS = [
     "river",
@@ -158,6 +161,7 @@ def make_bad_input(tmp_path):
     (tmp_path / "results.jsonl").write_text(
         json.dumps({**result, "ndcg@10": 0.5, "recall@100": 0.6})
     )
+    (tmp_path / "training.jsonl").write_text('{"ndcg": 1}')
     (tmp_path / "one.jsonl").write_text('{"text": "green tea"}\n')
     (tmp_path / "binary.jsonl").write_bytes(bytes(range(256)) * 10)
     (tmp_path / "half.jsonl").write_text('{"text": "good"}\n{"text": "bro')
@@ -238,6 +242,9 @@ FIT_LEXICAL = ("--models", "lexical:8", "--dim", "4", "--bits", "2", "--out", "n
         ),
         (("fit", "same.npy", "--budget", "4B", "--out", "new"), "drawn at random are all the same"),
         (("report", "good.npy", "--out", "new"), "cannot read results from good.npy"),
+        (("report", "vectors", "--out", "new"), "vectors has no training log: only a head that is"),
+        (("report", "beir", "--out", "new"), "beir is not a vecpress folder: no config.json"),
+        (("report", "training.jsonl", "--out", "new"), "training.jsonl is not a training log"),
         (("encode", "vectors", "good.npy", "--out", "codes.csv"), "written as .npy or .parquet"),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else None,
@@ -353,3 +360,317 @@ def test_a_press_without_bits_says_that_it_keeps_floats(run, folder):
     code, _, err = run("index", "p", "beir", "--out", "i")
     assert code == 2
     assert "has no quantizer, so it makes no codes" in err
+
+
+RECORDING = ("--models", "lexical:8", "--head", "recording:Recording", "--dim", "4", "--out", "new")
+VECTORS = ("--head", "recording:Recording", "--dim", "4", "--out", "new")
+TRAINED = "trained to epoch 7, held-out nDCG@10 .740 (start .710)"
+
+
+@pytest.fixture
+def judged(folder):
+    """The folder with judgements to learn from: q0 is scored too, and one document is unknown."""
+    rows = ["q0\td1\t1", "q9\td2\t2", "q9\td3\t0", "q10\td4\t1", "q10\tgone\t1"]
+    (folder / "qrels" / "train.tsv").write_text("\n".join(rows))
+    with (folder / "queries.jsonl").open("a") as file:
+        file.write('\n{"_id": "q9", "text": "boat"}\n{"_id": "q10", "text": "loan"}')
+    Recording.seen.clear()
+    return folder
+
+
+FIT_RECORDING = ("--models", "lexical:8", "--head", "recording:Recording", "--dim", "4")
+
+
+def test_a_head_learns_from_a_folders_judgements(run, judged):
+    code, out, err = run("fit", "beir", *FIT_RECORDING, "--pairs", "beir", "--out", "p")
+    assert (code, err) == (0, "")
+    assert (
+        "It learned from 4 judgements of 3 queries; left out: 1 of documents that are not in the corpus.\n"
+        f"8 -> 4: {TRAINED}\n"
+    ) in out
+    (training,) = Recording.seen
+    np.testing.assert_array_equal(training.positives, [[0, 1], [1, 2], [1, 3], [2, 4]])
+    np.testing.assert_array_equal(training.grades, [1, 2, 0, 1])
+    asked = Pipeline.load("p").encoder.encode(["boat", "loan"], role="query")
+    np.testing.assert_array_equal(training.queries[1:], asked)
+    assert Pipeline.load("p").log[-1]["what"] == "trained"
+
+
+def test_fitting_tells_machines_what_it_tells_people(run, judged):
+    words = ("fit", "beir", *FIT_RECORDING, "--pairs", "beir", "--out", "p", "--json")
+    code, out, err = run(*words)
+    told = json.loads(out)
+    assert code == 0
+    assert (
+        err == "4 judgements of 3 queries; left out: 1 of documents that are not in the corpus.\n"
+    )
+    assert told["pairs"] == Pipeline.load("p").provenance["pairs"]
+    assert (told["pairs"]["judgements"], told["pairs"]["skipped"]) == (4, 1)
+    assert [row["stage"] for row in told["kept"]] == ["8 -> 4"]
+    assert (told["continues"], told["tensorboard"]) == (None, None)
+    plain = json.loads(run("fit", "beir", *FIT_LEXICAL, "--json")[1])
+    assert (plain["pairs"], plain["kept"]) == (None, [])
+
+
+def test_judgements_of_vectors(run, judged, tmp_path):
+    np.save(tmp_path / "v.npy", unit(90, 6))
+    np.save(tmp_path / "q.npy", unit(3, 6, seed=1))
+    head = ("--head", "recording:Recording", "--dim", "4", "--out")
+    assert run("fit", "v.npy", "--pairs", "beir", "--queries", "q.npy", *head, "p")[0] == 0
+    (tmp_path / "rows.csv").write_text("query,document\n2,7\n")
+    assert run("fit", "v.npy", "--pairs", "rows.csv", "--queries", "q.npy", *head, "r")[0] == 0
+    folder, rows = Recording.seen
+    np.testing.assert_array_equal(folder.positives, [[0, 1], [1, 2], [1, 3], [2, 4]])
+    np.testing.assert_allclose(folder.queries, unit(3, 6, seed=1), atol=1e-6)
+    np.testing.assert_array_equal(rows.positives, [[0, 7]])
+    np.testing.assert_allclose(rows.queries, unit(3, 6, seed=1)[[2]], atol=1e-6)
+
+
+def test_a_press_is_continued_and_searched(run, judged, tmp_path):
+    run("fit", "beir", *FIT_RECORDING, "--bits", "2", "--out", "wide")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "wide").iterdir()}
+    words = ("fit", "beir", "--continue", "wide", "--dim", "2", "--bits", "4", "--out", "p")
+    code, out, _ = run(*words, "--pairs", "beir")
+    assert code == 0
+    assert f"4 -> 2: {TRAINED}\n" in out
+    assert Recording.seen[-1].is_supervised
+    assert {p.name: p.read_bytes() for p in (tmp_path / "wide").iterdir()} == before
+    wide, short = Pipeline.load("wide"), Pipeline.load("p")
+    assert short.recipe.head == Recording(dim=2)  # the press's own method
+    assert short.provenance["continues"] == wide.fingerprint
+    texts = ["boat in the harbour"]
+    expected = normalize(wide.encoder.encode(texts)[:, [6, 7]])
+    np.testing.assert_allclose(short.encode(texts), expected, atol=1e-6)
+    told = json.loads(run(*words, "--overwrite", "--json")[1])
+    assert told["continues"] == wide.fingerprint
+    assert run("index", "p", "beir", "--out", "i")[0] == 0
+    assert len(json.loads(run("search", "i", "boat", "--json")[1])["hits"]) == 10
+
+
+def test_what_continues_a_press_may_be_named(run, judged, monkeypatch):
+    monkeypatch.setitem(registry.COMPRESSORS, "smec", registry.Entry("recording:Recording"))
+    run("fit", "beir", "--models", "lexical:8", "--dim", "6", "--out", "wide")
+    assert run("fit", "beir", "--continue", "wide", "--dim", "3", "--out", "p")[0] == 0
+    assert Pipeline.load("p").recipe.to_dict()["head"]["kind"] == "smec"
+    words = ("fit", "beir", "--continue", "wide", "--head", "smec", "--dim", "3", "--models")
+    assert run(*words, "lexical:8", "--out", "q")[0] == 0
+    assert Pipeline.load("q").fingerprint == Pipeline.load("p").fingerprint
+    monkeypatch.setitem(registry.COMPRESSORS, "smec", registry.Entry("nowhere:SMEC"))
+    words = ("fit", "beir", "--continue", "wide", "--head", "recording:Recording", "--dim", "3")
+    assert run(*words, "--out", "r")[0] == 0  # without what is not asked for
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("beir", *FIT_LEXICAL, "--pairs", "beir"),
+            "the head 'power-pca' learns nothing from judgements: take a head that learns from",
+        ),
+        (
+            ("beir", "--models", "lexical:8", "--bits", "2", "--out", "new", "--pairs", "beir"),
+            "judgements train a head, and this recipe has none",
+        ),
+        (
+            ("beir", "--models", "lexical:8", "--budget", "4B", "--pairs", "beir", "--out", "new"),
+            "--budget tries heads that learn nothing from judgements: give --head smec, --dim and",
+        ),
+        (("beir", *RECORDING, "--pairs", "none.csv"), "none.csv does not exist: give a BEIR folder"),
+        (("beir", *RECORDING, "--pairs", "other.csv"), "none of the 1 judgements in other.csv is of"),
+        (("beir", *RECORDING, "--pairs", "beir", "--split", "dev"), "no judgements qrels/dev.tsv"),
+        (("beir", *RECORDING, "--split", "dev"), "--split dev is one of a folder's: give the folder"),
+        (
+            ("beir", *RECORDING, "--pairs", "other.csv", "--split", "train"),
+            "give the folder with --pairs, got other.csv",
+        ),
+        (
+            ("beir", *RECORDING, "--queries", "v.npy"),
+            "v.npy holds queries without judgements: say with --pairs what answers them",
+        ),
+        (("beir", *RECORDING, "--pairs", "beir", "--queries", "v.npy"), "leave their vectors out"),
+        (("beir", *RECORDING, "--report-to", "wandb"), "--report-to takes tensorboard, got 'wandb'"),
+        (
+            ("v.npy", *VECTORS, "--pairs", "beir"),
+            "documents given as vectors need their queries as vectors too: --queries queries.npy",
+        ),
+        (
+            ("v.npy", *VECTORS, "--pairs", "beir", "--queries", "v.npy"),
+            "beir has 3 judged queries, got 90 vectors",
+        ),
+        (
+            ("v.npy", *VECTORS, "--pairs", "beir", "--queries", "wide.npy"),
+            "have 7 dimensions, the documents 6: were they made by the same model?",
+        ),
+        (
+            ("short.npy", *VECTORS, "--pairs", "beir", "--queries", "q.npy"),
+            "beir has 90 documents, got 20 vectors",
+        ),
+        (("beir", "--continue", "none", "--dim", "2", "--out", "new"), "none is not a vecpress fold"),
+        (("beir", "--continue", "text", "--out", "new"), "to continue text give its new width: --dim"),
+        (
+            ("beir", "--continue", "text", "--budget", "4B", "--out", "new"),
+            "to continue a press give its new width instead, --dim 32, and --bits 4 for codes",
+        ),
+        (
+            ("beir", "--continue", "text", "--dim", "4", "--out", "new"),
+            "already goes down to 4 dimensions, so it is continued to fewer, got 4",
+        ),
+        (
+            ("beir", "--continue", "text", "--dim", "2", "--models", "lexical:9", "--out", "new"),
+            "continued with its own models, lexical:8; got lexical:9",
+        ),
+        (
+            ("beir", "--continue", "text", "--dim", "2", "--head", "pca", "--out", "new"),
+            "such as smec, got pca: leave the choice out",
+        ),
+        (
+            ("beir", "--continue", "text", "--dim", "2", "--out", "text", "--overwrite"),
+            "text is the press that is continued, and stays as it is: choose another --out",
+        ),
+        (("beir", "--continue", "vectors", "--dim", "2", "--out", "new"), "beir holds texts"),
+        (("v.npy", "--continue", "text", "--dim", "2", "--out", "new"), "v.npy holds vectors, which"),
+        (("wide.npy", "--continue", "vectors", "--dim", "2", "--out", "new"), "6-dimensional vect"),
+        (
+            ("beir", "--continue", "headless", "--dim", "2", "--head", "recording:Recording",
+             "--out", "new"),
+            "this press has no head to continue",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)  # fmt: skip
+def test_training_that_cannot_be_is_said(run, judged, tmp_path, words, message):
+    np.save(tmp_path / "v.npy", unit(90, 6))
+    np.save(tmp_path / "short.npy", unit(20, 6))
+    np.save(tmp_path / "q.npy", unit(3, 6))
+    np.save(tmp_path / "wide.npy", unit(3, 7))
+    (tmp_path / "other.csv").write_text("query,document\nboat,somewhere\n")
+    run("fit", "beir", *RECORDING[:-1], "text")
+    run("fit", "v.npy", *VECTORS[:-1], "vectors")
+    run("fit", "beir", "--models", "lexical:8", "--bits", "2", "--out", "headless")
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if "cache" not in p.parts}
+    code, out, err = run("fit", *words)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    after = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if "cache" not in p.parts}
+    assert after == before
+
+
+def test_training_is_drawn_beside_the_press(run, judged, monkeypatch):
+    rows = []
+
+    @contextmanager
+    def tensorboard(folder):
+        rows.append(str(folder))
+        yield rows.append
+        rows.append("closed")
+
+    monkeypatch.setattr(arguments, "tensorboard", tensorboard)
+    words = ("fit", "beir", *FIT_RECORDING, "--report-to", "tensorboard", "--out", "made/p")
+    code, out, _ = run(*words)
+    assert code == 0
+    folder = "made/p.tensorboard"
+    assert f"The training is drawn in {folder}: tensorboard --logdir {folder}\n" in out
+    assert [rows[0], *(row["event"] for row in rows[1:3]), rows[3]] == [
+        folder, "epoch", "kept", "closed"
+    ]  # fmt: skip
+    told = json.loads(run(*words, "--overwrite", "--json")[1])
+    assert told["tensorboard"] == folder
+    out = run("fit", "beir", *FIT_LEXICAL, "--report-to", "tensorboard")[1]
+    assert "This head is not trained, so new.tensorboard holds no curves.\n" in out
+
+
+def test_training_is_drawn_for_tensorboard_and_as_a_page(run, judged, tmp_path):
+    pytest.importorskip("tensorboard")
+    words = ("fit", "beir", *FIT_RECORDING, "--out", "p", "--report-to", "tensorboard")
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    assert [path.name[:16] for path in (tmp_path / "p.tensorboard").iterdir()] == [
+        "events.out.tfeve"
+    ]
+    assert "How it went: vecpress report p --out training.html\n" in out
+    assert run("report", "p", "--out", "one.html")[0] == 0
+    assert run("report", "p/training.jsonl", "--out", "two.html")[0] == 0
+    one, two = ((tmp_path / f"{name}.html").read_text() for name in ("one", "two"))
+    assert "8 -&gt; 4" in one
+    assert "Training of p" in one
+    assert "vecpress report p/training.jsonl" not in one
+    assert "vecpress report p/training.jsonl" in two
+
+
+COMPARE = ("compare", "beir", "--models", "lexical:8,lexical:6", "--budgets", "3")
+
+
+def compared(tmp_path, out):
+    lines = (tmp_path / out / "results.jsonl").read_text().splitlines()
+    return {row["method"]: row for row in map(json.loads, lines) if row["group"] == "trained"}
+
+
+def test_heads_are_compared_after_learning_from_other_queries(run, judged, tmp_path):
+    words = (*COMPARE, "--heads", "recording:Recording,pca", "--out", "c")
+    code, out, _ = run(*words)
+    assert code == 0
+    assert (
+        "Judgements: 3 judgements of 2 queries; left out: 1 of documents that are not in the "
+        "corpus; left out: 1 queries that are scored.\n"
+    ) in out
+    (training,) = Recording.seen
+    np.testing.assert_array_equal(training.positives, [[0, 2], [0, 3], [1, 4]])
+    assert training.models == (("lexical:8", 8), ("lexical:6", 6))
+    assert len(training.documents) == 90
+    rows = compared(tmp_path, "c")
+    assert sorted(name.partition(" ")[0] for name in rows) == ["pca", "recording:Recording"]
+    name = next(name for name in rows if name.startswith("recording"))
+    assert name.endswith(", with judgements")
+    assert rows[name]["pairs"]["judgements"] == 3
+    assert rows[name]["pairs"]["shared"] == 1
+    assert next(row for name, row in rows.items() if name.startswith("pca"))["pairs"] is None
+    assert run(*words, "--split", "train", "--overwrite")[0] == 0
+    assert not Recording.seen[1].is_supervised  # what scores does not teach
+
+
+def test_without_other_judgements_heads_are_compared_without(run, judged, tmp_path):
+    (judged / "qrels" / "train.tsv").unlink()
+    words = (*COMPARE, "--heads", "recording:Recording", "--out")
+    assert "Judgements" not in run(*words, "c")[1]
+    assert not Recording.seen[0].is_supervised
+    ((name, row),) = compared(tmp_path, "c").items()
+    assert name.endswith(", without judgements")
+    assert row["pairs"] is None
+    (judged / "qrels" / "dev.tsv").write_text("q9\td2\t1")
+    assert run(*words, "d", "--pairs-split", "dev")[0] == 0
+    assert Recording.seen[1].is_supervised
+    assert run(*words, "e", "--split", "dev")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("--heads", "recording:Recording", "--pairs-split", "test"),
+            "the judgements of the split 'test' score, so nothing may learn from them: give another",
+        ),
+        (("--heads", "pca", "--pairs-split", "train"), "no head learns from the judgements of the"),
+        (("--pairs-split", "train"), "such as --heads smec, or leave --pairs-split out"),
+        (("--heads", "recording:Recording", "--pairs-split", "dev"), "has no judgements qrels/dev"),
+        (
+            ("--heads", "recording:Recording", "--pairs-split", "same"),
+            "every query of beir/qrels/sa",
+        ),
+        (("--heads", "nope"), "unknown method 'nope'"),
+    ],
+)
+def test_a_comparison_learns_from_nothing_that_it_scores(run, judged, tmp_path, words, message):
+    (judged / "qrels" / "same.tsv").write_text("q1\td50\t1")
+    code, out, err = run(*COMPARE, *words, "--out", "new")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_help_names_every_method(run):
+    text = " ".join(run("fit", "--help")[1].split())
+    assert ", ".join(registry.COMPRESSORS) in text.replace("- ", "-")
+    for word in ("image folder", "column `image`", "--continue", "--pairs", "--report-to"):
+        assert word in text

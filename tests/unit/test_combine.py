@@ -1,6 +1,7 @@
 """Concat by its arithmetic; Cached by what it asks of its encoder, and what it survives."""
 
 import dataclasses
+import hashlib
 import resource
 import shutil
 import threading
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import HashEncoder, unit
+from pictures import save
 from vecpress import registry
 from vecpress.encoders.combine import Cached, Concat, concatenate, with_cache
-from vecpress.errors import ArtifactError, ConfigError
+from vecpress.errors import ArtifactError, ConfigError, DataError
+from vecpress.stages import Image
 
 TEXTS = ["a cat sat", "the dog", "a fish or a bird", "", "cat"]
 THOUSAND = [f"{'very ' * (i % 9)}{i}" for i in range(1000)]
@@ -41,6 +44,23 @@ class ByRole(HashEncoder):
 
     def encode(self, texts, *, role="document"):
         return super().encode([f"{role}: {text}" for text in texts], role=role)
+
+
+class Seeing(HashEncoder):
+    """Embeds an image as the digest of its file."""
+
+    def __init__(self, dim=16):
+        super().__init__(dim=dim)
+        self.asked = []
+
+    def encode(self, texts, *, role="document"):
+        self.asked += texts
+        return super().encode([self.words(item) for item in texts], role=role)
+
+    def words(self, item):
+        if isinstance(item, Image):
+            return hashlib.sha256(Path(item.path).read_bytes()).hexdigest()
+        return item
 
 
 def parts(*dims):
@@ -92,6 +112,15 @@ def test_blocks_stand_in_the_order_of_the_encoders_and_roles_reach_them():
     asked = Concat(encoders=(ByRole(), second)).encode(TEXTS, role="query")
     blocks = [ByRole().encode(TEXTS, role="query"), second.encode(TEXTS)]
     np.testing.assert_array_equal(asked, concatenate(blocks))
+
+
+def test_images_reach_every_encoder_in_their_place(tmp_path):
+    items = ["a cat", Image(str(save(tmp_path / "a.png"))), "the dog"]
+    first, second = Seeing(3), Seeing(2)
+    rows = Concat(encoders=(first, second)).encode(items)
+    blocks = [Seeing(3).encode(items), Seeing(2).encode(items)]
+    np.testing.assert_array_equal(rows, concatenate(blocks))
+    assert first.asked == second.asked == items
 
 
 def test_one_encoder_alone_is_itself():
@@ -348,6 +377,74 @@ def test_texts_that_differ_in_one_character_are_other_texts(tmp_path):
     assert Cached(encoder=inner, folder=tmp_path / "b")._known == {}
     keys = {key for shard in shards(tmp_path) for key in np.load(shard)["key"].tolist()}
     assert len(keys) == len(texts) - 2
+
+
+def test_the_names_of_texts_are_what_they_were_and_will_be(tmp_path):
+    """What was cached by an earlier release must be found: here it is written by hand."""
+    rows = unit(4, 16)
+    items = [("document", "a cat"), ("query", "a cat"), ("document", ""), ("query", "\ud800 x")]
+    names = [f"{role}\0{text}".encode(errors="surrogatepass") for role, text in items]
+    keys = [hashlib.blake2b(name, digest_size=16).digest() for name in names]
+    assert keys[0].hex() == "1240ea8a6d4aae49464567088dc98e90"
+    shard = np.empty(4, [("key", "V16"), ("embedding", np.float32, (16,))])
+    shard["key"] = np.frombuffer(b"".join(keys), "V16")
+    shard["embedding"] = rows
+    (tmp_path / "hash-16-").mkdir()
+    np.save(tmp_path / "hash-16-" / "old.npy", shard)
+    cached = Cached(encoder=Dying(calls=0), folder=tmp_path)
+    for (role, text), row in zip(items, rows, strict=True):
+        np.testing.assert_array_equal(cached.encode([text], role=role), row[None])
+
+
+def test_an_image_is_known_by_its_bytes_whatever_its_name(tmp_path):
+    paths = [save(tmp_path / name, seed) for name, seed in [("a.png", 1), ("b.png", 2)]]
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(paths[0].read_bytes())
+    items = [*(Image(str(path)) for path in paths), "a cat", Image(str(copy))]
+    inner = Seeing()
+    rows = Cached(encoder=inner, folder=tmp_path / "cache").encode(items)
+    np.testing.assert_array_equal(rows, Seeing().encode(items))
+    assert len(inner.asked) == 3
+    renamed = Image(str(paths[1].rename(tmp_path / "renamed.jpg")))
+    paths[0].unlink()
+    again = Cached(encoder=Dying(calls=0), folder=tmp_path / "cache")
+    np.testing.assert_array_equal(again.encode([renamed, items[3]]), rows[[1, 3]])
+
+
+def test_another_picture_under_the_same_name_is_encoded_anew(tmp_path):
+    image = Image(str(save(tmp_path / "a.png", 1)))
+    cached = Cached(encoder=Seeing(), folder=tmp_path / "cache")
+    before = cached.encode([image])
+    save(tmp_path / "a.png", 2)
+    np.testing.assert_array_equal(cached.encode([image]), Seeing().encode([image]))
+    assert np.abs(cached.encode([image]) - before).max() > 0.01
+
+
+def test_images_are_kept_apart_from_texts_and_queries_from_documents(tmp_path):
+    path = save(tmp_path / "a.png")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    likes = [str(path), digest, f"image\0{digest}", f"image\0document\0{digest}"]
+    inner = Seeing()
+    cached = Cached(encoder=inner, folder=tmp_path / "cache")
+    for role in ("document", "query"):
+        cached.encode([Image(str(path)), *likes], role=role)
+        cached.encode([Image(str(path))], role=role)
+    assert len(inner.asked) == 2 * (1 + len(likes))
+
+
+def test_images_are_encoded_first_in_their_order(tmp_path):
+    """So an encoder that knows none refuses the first of them, and before it has encoded texts."""
+    images = [Image(str(save(tmp_path / f"{i}.png", i))) for i in range(4)]
+    inner = Seeing()
+    items = ["a cat", images[2], "the dog ran", images[0], images[3], images[1]]
+    Cached(encoder=inner, folder=tmp_path / "cache").encode(items)
+    assert inner.asked == [*(images[i] for i in (2, 0, 3, 1)), "the dog ran", "a cat"]
+
+
+def test_an_image_that_is_not_there_has_its_sentence(tmp_path):
+    cached = Cached(encoder=Seeing(), folder=tmp_path / "cache")
+    with pytest.raises(DataError, match=r"^cannot read the image gone\.png \(No such file or dir"):
+        cached.encode(["a cat", Image("gone.png")])
 
 
 def test_each_part_of_a_concatenation_gets_a_cache_of_its_own(tmp_path):

@@ -5,12 +5,14 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pictures import save
 from vecpress.corpus import (
     Benchmark,
     Corpus,
@@ -20,6 +22,7 @@ from vecpress.corpus import (
     write_benchmark,
 )
 from vecpress.errors import DataError
+from vecpress.stages import Image
 
 RECORDS = [
     {"_id": "d1", "title": "Tea", "text": "grows on bushes"},
@@ -115,7 +118,8 @@ def test_an_empty_or_binary_or_broken_stdin_has_its_sentence(monkeypatch):
     assert stdin(b"\xff\xfe\0").startswith("stdin is not UTF-8 text (")
     assert stdin(b'{"text": "a"}\n{"text"').startswith("line 2 of stdin is not JSON (")
     assert stdin(b'{"body": "a"}') == (
-        "record 1 of stdin needs a string in the field 'text', got None among the fields ['body']"
+        "record 1 of stdin needs a string in the field 'text', or the path of an image in 'image', "
+        "got None among the fields ['body']"
     )
 
 
@@ -128,7 +132,9 @@ def test_a_folder_is_read_by_its_corpus(tmp_path, name):
 
 # --- files that cannot be used ----------------------------------------------------------------
 
-KINDS = "give a BEIR folder, or a .jsonl, .jsonl.gz, .csv, .parquet or .txt file"
+KINDS = (
+    "give a BEIR folder, a folder of images, or a .jsonl, .jsonl.gz, .csv, .parquet or .txt file"
+)
 
 
 def test_an_absent_file_is_named(tmp_path):
@@ -143,8 +149,11 @@ def test_another_kind_is_named(tmp_path, name):
 
 
 def test_a_folder_without_a_corpus_is_named(tmp_path):
-    expected = f"{tmp_path} has no corpus.jsonl: a BEIR folder holds corpus, queries and qrels/"
-    assert refusal(read_corpus, tmp_path) == expected
+    (tmp_path / "notes.md").write_text("no image")
+    assert refusal(read_corpus, tmp_path) == (
+        f"{tmp_path} has no corpus.jsonl and no images: a BEIR folder holds corpus, queries and "
+        "qrels/"
+    )
 
 
 EMPTY = {
@@ -205,7 +214,7 @@ def test_a_line_that_is_not_json_is_quoted(tmp_path):
 @pytest.mark.parametrize("line", ['["a"]', '"a"', "7", "null", '[{"text": "a"}]'])
 def test_a_line_that_is_no_object_is_quoted(tmp_path, line):
     path = write(tmp_path / "c.jsonl", line)
-    expected = f"line 1 of {path} must be a JSON object with a field 'text', got {line!r}"
+    expected = f"line 1 of {path} must be a JSON object, got {line!r}"
     assert refusal(read_corpus, path) == expected
 
 
@@ -213,8 +222,8 @@ def test_a_line_that_is_no_object_is_quoted(tmp_path, line):
 def test_a_text_that_is_no_string_is_shown(tmp_path, value):
     path = write(tmp_path / "c.jsonl", json_lines([{"text": "a"}, {"_id": "x", "text": value}]))
     assert refusal(read_corpus, path) == (
-        f"record 2 of {path} needs a string in the field 'text', got {value!r} among the fields "
-        "['_id', 'text']"
+        f"record 2 of {path} needs a string in the field 'text', or the path of an image in "
+        f"'image', got {value!r} among the fields ['_id', 'text']"
     )
 
 
@@ -226,15 +235,16 @@ def test_a_missing_field_is_told_with_those_there_are(tmp_path):
     ]:
         path = write(tmp_path / name, data)
         assert refusal(read_corpus, path) == (
-            f"record 1 of {path} needs a string in the field 'text', got None among the fields "
-            "['_id', 'body']"
+            f"record 1 of {path} needs a string in the field 'text', or the path of an image in "
+            "'image', got None among the fields ['_id', 'body']"
         )
 
 
 def test_a_csv_line_with_a_bare_comma_is_not_cut_there(tmp_path):
     path = write(tmp_path / "c.csv", "_id,text\n1,fine\n2,Hello, world\n")
     assert refusal(read_corpus, path) == (
-        f"line 3 of {path} has more fields than the header: put quotes around texts with commas"
+        f"line 3 of {path} has more fields than the header: put quotes around texts with commas "
+        "or tabs"
     )
 
 
@@ -246,7 +256,7 @@ def test_a_csv_line_that_is_too_short_is_told(tmp_path):
 def test_a_csv_field_too_long_for_the_reader_is_told(tmp_path):
     path = write(tmp_path / "c.csv", "text\n" + "a" * 200_000)
     message = refusal(read_corpus, path)
-    assert message.startswith(f"{path} is not readable CSV (field larger than field limit")
+    assert message.startswith(f"{path} is not a readable table (field larger than field limit")
     assert message.endswith("): give .jsonl")
 
 
@@ -319,6 +329,142 @@ def test_the_digest_changes_with_ids_texts_and_order_but_not_with_the_name():
     assert base.digest == hashlib.sha256(b'["a", "x"]["b", "y"]').hexdigest()[:32]
 
 
+# --- images -----------------------------------------------------------------------------------
+
+
+def images(folder, *names):
+    """Expect these images."""
+    return tuple(Image(str(folder / name)) for name in names)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of three images and something else."""
+    for seed, name in enumerate(["cats/2.jpg", "cats/10.PNG", "a b.webp"]):
+        save(tmp_path / "photos" / name, seed)
+    (tmp_path / "photos" / "cats" / "notes.txt").write_text("not an image")
+    return tmp_path / "photos"
+
+
+def test_a_folder_of_images_is_read_under_their_paths_in_it(photos, monkeypatch):
+    names = ("a b.webp", "cats/10.PNG", "cats/2.jpg")
+    corpus = read_corpus(photos)
+    assert corpus == Corpus(ids=names, texts=images(photos, *names))
+    assert corpus.name == str(photos)
+    monkeypatch.chdir(photos)
+    assert read_corpus(".").ids == names
+    assert read_corpus(".").digest == corpus.digest
+    assert str(read_corpus("cats").texts[0]) == "cats/10.PNG"
+
+
+def test_a_corpus_file_goes_before_the_images_beside_it(photos):
+    write(photos / "corpus.jsonl", json_lines(RECORDS))
+    assert read_corpus(photos) == Corpus(ids=IDS, texts=TEXTS)
+
+
+MIXED = [
+    {"_id": "d1", "title": "Tea", "text": "grows", "image": ""},
+    {"_id": "d2", "title": "", "text": "", "image": "photos/cats/2.jpg"},
+    {"_id": "d3", "title": "", "text": "", "image": "ABSOLUTE"},
+]
+AS_FILES = {
+    "c.jsonl": json_lines,
+    "c.jsonl.gz": lambda records: gzip.compress(json_lines(records)),
+    "c.parquet": parquet,
+    "c.csv": lambda records: "\n".join(
+        ["_id,title,text,image", *(",".join(r.values()) for r in records)]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AS_FILES)
+def test_a_column_of_paths_starts_from_the_files_folder(photos, name, monkeypatch):
+    absolute = save(photos.parent.parent / "far" / "x.bmp", 7)
+    records = [*MIXED[:2], MIXED[2] | {"image": str(absolute)}]
+    path = write(photos.parent / name, AS_FILES[name](records))
+    expected = ("Tea grows", Image(str(photos / "cats" / "2.jpg")), Image(str(absolute)))
+    assert read_corpus(path) == Corpus(ids=IDS, texts=expected)
+    monkeypatch.chdir(photos.parent)
+    assert read_corpus(name).texts[1] == Image("photos/cats/2.jpg")
+
+
+def test_a_record_without_a_text_may_be_an_image(photos):
+    records = [{"image": "cats/2.jpg"}, {"image": "a b.webp", "text": None, "title": " "}]
+    path = write(photos / "c.jsonl", json_lines(records))
+    assert read_corpus(path).texts == images(photos, "cats/2.jpg", "a b.webp")
+    assert read_corpus(path).ids == ("0", "1")
+
+
+def test_images_of_stdin_and_of_records_start_from_the_folder_we_are_in(photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"image": "cats/2.jpg"}\na cat\n'))
+    assert read_corpus("-").texts == (Image("cats/2.jpg"), "a cat")
+    records = [{"image": "2.jpg"}]
+    assert Corpus.from_records(records, folder="cats").texts == (Image("cats/2.jpg"),)
+
+
+def test_an_image_that_cannot_be_read_is_named_with_its_record(photos):
+    write(photos / "cats" / "3.jpg", b"<html>Not found</html>")
+    path = write(photos / "c.jsonl", json_lines([{"image": "a b.webp"}, {"image": "cats/9.jpg"}]))
+    assert refusal(read_corpus, path) == (
+        f"cannot read the image {photos}/cats/9.jpg of record 2 of {path} (No such file or "
+        "directory): replace it, or leave it out"
+    )
+    path = write(photos / "c.csv", "image\ncats/3.jpg\n")
+    assert refusal(read_corpus, path) == (
+        f"cannot read the image {photos}/cats/3.jpg of record 1 of {path} (not a kind of image "
+        "that Pillow knows): replace it, or leave it out"
+    )
+    assert refusal(read_corpus, photos) == (
+        f"cannot read the image {photos}/cats/3.jpg (not a kind of image that Pillow knows): "
+        "replace it, or leave it out"
+    )
+
+
+@pytest.mark.parametrize("field", ["text", "title"])
+def test_a_record_of_both_words_and_an_image_is_refused(photos, field):
+    path = write(photos / "c.jsonl", json_lines([{"image": "a b.webp", field: "A cat."}]))
+    assert refusal(read_corpus, path) == (
+        f"record 1 of {path} has the image 'a b.webp' and the {field} 'A cat.': a model encodes "
+        "one or the other, so leave one out"
+    )
+
+
+@pytest.mark.parametrize("value", [7, ["a.png"], {"bytes": "x" * 99}, False])
+def test_an_image_that_is_no_path_is_shown(tmp_path, value):
+    path = write(tmp_path / "c.jsonl", json_lines([{"image": value}]))
+    assert refusal(read_corpus, path) == (
+        f"record 1 of {path} needs the path of a file in the field 'image', got {str(value)[:60]!r}"
+    )
+
+
+def test_a_file_name_that_is_not_utf8_is_refused(photos):
+    write(photos / os.fsdecode(b"\xff.png"), (photos / "cats" / "2.jpg").read_bytes())
+    assert refusal(read_corpus, photos) == (
+        f"the image '\\udcff.png' in {photos} has a name that is not UTF-8: rename it"
+    )
+
+
+def test_the_digest_covers_an_images_bytes_and_not_its_place(photos, tmp_path):
+    first = Corpus(ids=("a",), texts=images(photos, "cats/2.jpg"))
+    copy = write(tmp_path / "copy.jpg", (photos / "cats" / "2.jpg").read_bytes())
+    assert Corpus(ids=("a",), texts=(Image(str(copy)),)).digest == first.digest
+    before = first.digest
+    save(photos / "cats" / "2.jpg", 9)
+    sha = hashlib.sha256((photos / "cats" / "2.jpg").read_bytes()).hexdigest()
+    others = {
+        first.digest,
+        Corpus(ids=("b",), texts=first.texts).digest,
+        Corpus(ids=("a",), texts=(str(first.texts[0]),)).digest,
+        Corpus(ids=("a",), texts=(sha,)).digest,
+        Corpus(ids=("a",), texts=(json.dumps({"image": sha}),)).digest,
+    }
+    assert len(others | {before}) == 6
+    (photos / "cats" / "2.jpg").unlink()
+    with pytest.raises(DataError, match=r"^cannot read the image .*2\.jpg \(No such file"):
+        assert first.digest
+
+
 # --- benchmarks -------------------------------------------------------------------------------
 
 QUERIES = [{"_id": "q1", "text": "what grows?"}, {"_id": "q2", "text": "wo?"}]
@@ -352,37 +498,6 @@ def test_judgements_of_another_split_are_read_by_name(beir):
     assert read_benchmark(beir, split="dev").queries.ids == ("q3",)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        "query-id\tcorpus-id\tscore\r\nq1\td1\t1\r\nq1\td2\t0\r\n",
-        "\ufeffquery-id\tcorpus-id\tscore\nq1\td1\t1.0\nq1\td2\t0\n\n",
-        "query-id\tcorpus-id\tscore\n\nq1\td1\t1\n \nq1\td2\t-0\n",
-        "q1\td1\t1\nq1\td2\t0",  # no header: its first line is a judgement like the others
-    ],
-)
-def test_judgements_are_read_however_the_lines_end_and_with_or_without_a_header(beir, data):
-    write(beir / "qrels" / "test.tsv", data)
-    assert read_qrels(beir) == {"q1": {"d1": 1, "d2": 0}}
-
-
-def test_negative_and_graded_judgements_are_kept(beir):
-    judge(beir, "q1\td1\t-2\nq1\td2\t3\n")
-    assert read_qrels(beir) == {"q1": {"d1": -2, "d2": 3}}
-
-
-@pytest.mark.parametrize(
-    "line", ["q1\td1", "q1 d1 1", "q1\td1\tyes", "q1\td1\t", "q1\td1\t0.5", "q1\td1\tnan",
-             "q1\td1\tinf", "q1\t0\td1\t1", "1\t0\t184\t1"],
-)  # fmt: skip
-def test_a_line_that_is_no_judgement_is_quoted(beir, line):
-    judge(beir, f"q1\td1\t1\n{line}\n")
-    assert refusal(read_qrels, beir) == (
-        f"line 3 of {beir}/qrels/test.tsv must be: query id, tab, document id, tab, whole score; "
-        f"got {line!r}"
-    )
-
-
 def test_a_split_that_is_not_there_is_told_with_those_that_are(beir):
     for name in ("train", "dev"):
         write(beir / "qrels" / f"{name}.tsv", "")
@@ -396,17 +511,6 @@ def test_a_folder_without_judgements_is_named(beir):
     assert refusal(read_benchmark, beir) == f"{beir} has no judgements qrels/test.tsv"
     (beir / "qrels").rmdir()
     assert refusal(read_benchmark, beir) == f"{beir} has no judgements qrels/test.tsv"
-
-
-@pytest.mark.parametrize("data", ["", "query-id\tcorpus-id\tscore\n", "\n\n"])
-def test_a_file_without_judgements_is_named(beir, data):
-    path = write(beir / "qrels" / "test.tsv", data)
-    assert refusal(read_qrels, beir) == f"{path} holds no judgements"
-
-
-def test_judgements_that_are_binary_are_named(beir):
-    path = write(beir / "qrels" / "test.tsv", b"\xff\xfe\0")
-    assert refusal(read_qrels, beir).startswith(f"{path} is not UTF-8 text (")
 
 
 def test_a_judged_query_that_is_missing_is_named(beir):
@@ -477,3 +581,50 @@ def test_a_query_is_not_taken_for_a_document_because_ids_are_numbers():
     documents = [{"_id": str(i), "text": f"about number {i}"} for i in range(9)]
     queries = [{"_id": str(i), "text": f"what about {i}?"} for i in range(9)]
     assert bench(documents, queries).own_documents() == frozenset()
+
+
+@pytest.fixture
+def pictured(photos):
+    """A BEIR folder of images, asked with texts and images."""
+    queries = [
+        {"_id": "cats/2.jpg", "image": "cats/2.jpg"},
+        {"_id": "q2", "text": "a cat"},
+        {"_id": "cats/10.PNG", "image": "a b.webp"},
+        {"_id": "a b.webp", "text": "a b.webp"},
+        {"_id": "q5", "image": "cats/2.jpg"},
+    ]
+    write(photos / "queries.jsonl", json_lines(queries))
+    (photos / "qrels").mkdir()
+    judge(photos, "".join(f"{q['_id']}\tcats/10.PNG\t1\n" for q in queries))
+    return photos
+
+
+def test_a_benchmark_may_be_of_images(pictured):
+    benchmark = read_benchmark(pictured)
+    assert benchmark.corpus.ids == ("a b.webp", "cats/10.PNG", "cats/2.jpg")
+    assert benchmark.queries.texts[:2] == (*images(pictured, "cats/2.jpg"), "a cat")
+    assert benchmark.qrels["q2"] == {"cats/10.PNG": 1}
+
+
+def test_a_query_that_is_an_image_of_the_corpus_is_known_by_its_bytes(pictured):
+    benchmark = read_benchmark(pictured)
+    assert benchmark.own_documents() == {"cats/2.jpg"}
+    copy = write(pictured / "copy.jpg", (pictured / "cats" / "2.jpg").read_bytes())
+    moved = Corpus(ids=("cats/2.jpg", "q2"), texts=(Image(str(copy)), "a cat"))
+    renamed = Benchmark(name="toy", corpus=benchmark.corpus, queries=moved, qrels=benchmark.qrels)
+    assert renamed.own_documents() == {"cats/2.jpg"}
+
+
+def test_a_benchmark_of_images_comes_back_from_another_folder(pictured, tmp_path, monkeypatch):
+    monkeypatch.chdir(pictured)
+    benchmark = read_benchmark(".")
+    (tmp_path / "again").mkdir()
+    write_benchmark(tmp_path / "again", benchmark)
+    monkeypatch.chdir(tmp_path)
+    again = read_benchmark(tmp_path / "again")
+    assert again.corpus.ids == benchmark.corpus.ids
+    assert again.corpus.texts == images(pictured, *again.corpus.ids)
+    monkeypatch.chdir(pictured)
+    assert again.corpus.digest == benchmark.corpus.digest
+    assert again.queries.digest == benchmark.queries.digest
+    assert again.qrels == benchmark.qrels

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from helpers import unit
+from recording import Plain, Recording, keep
 from vecpress import Corpus, Pipeline, Recipe
-from vecpress.arrays import truncate
+from vecpress.arrays import normalize, truncate
+from vecpress.card import kept
 from vecpress.compressors.linear import PCA, PowerPCA, Truncation
 from vecpress.errors import (
     ArtifactError,
@@ -13,6 +17,7 @@ from vecpress.errors import (
     ShapeError,
     VecpressError,
 )
+from vecpress.pairs import Pairs
 from vecpress.quantizers.scalar import Percentile
 
 WORDS = ["river", "bank", "loan", "money", "water", "boat", "harbour", "fish", "credit", "sail"]
@@ -201,3 +206,125 @@ def test_a_model_with_options_is_saved_with_them(tmp_path):
     assert loaded.recipe == recipe
     assert "lexical:4, lexical (dim 3, max_terms 9)" in (tmp_path / "p" / "README.md").read_text()
     assert loaded.encode(["boat"]).shape == (1, 7)
+
+
+PAIRS = Pairs(
+    queries=Corpus(ids=("q0", "q1"), texts=("money to lend", "a boat")),
+    rows=np.array([[0, 3], [1, 70], [1, 4]]),
+    grades=np.array([1, 2, 0], np.float32),
+    skipped=1200,
+)
+
+
+@pytest.fixture
+def seen():
+    """What the compressors of this test were given."""
+    Recording.seen.clear()
+    return Recording.seen
+
+
+def test_a_head_learns_from_judgements_of_texts(seen):
+    documents = corpus()
+    recipe = Recipe(models=("lexical:8",), head=Recording(dim=3), sample=30)
+    pipeline = Pipeline.fit(recipe, documents, pairs=PAIRS, seed=1)
+    (training,) = seen
+    encode = pipeline.encoder.encode
+    np.testing.assert_array_equal(training.queries, encode(PAIRS.queries.texts, role="query"))
+    judged = training.documents[training.positives[:, 1]]
+    np.testing.assert_array_equal(judged, encode([documents.texts[i] for i in (3, 70, 4)]))
+    np.testing.assert_array_equal(training.positives[:, 0], [0, 1, 1])
+    np.testing.assert_array_equal(training.grades, [1, 2, 0])
+    assert training.models == (("lexical:8", 8),)
+    assert pipeline.provenance["pairs"] == PAIRS.record()
+
+
+def test_the_codec_is_calibrated_without_what_was_only_judged(seen):
+    vectors = unit(500, 6)
+    rows = np.stack([np.zeros(300, np.int64), np.arange(200, 500)], axis=1)
+    pairs = Pairs(queries=unit(1, 6, seed=5), rows=rows, grades=np.ones(300, np.float32))
+    recipe = Recipe(head=Recording(dim=4), quantizer=Percentile(bits=2), sample=40)
+    with_pairs = Pipeline.fit(recipe, vectors, pairs=pairs)
+    without = Pipeline.fit(recipe, vectors)
+    np.testing.assert_array_equal(with_pairs.codec.borders, without.codec.borders)
+    assert with_pairs.fingerprint == without.fingerprint  # the head of this test learns nothing
+    assert len(seen[0].documents) > 300
+    assert len(seen[1].documents) == 40
+
+
+def test_what_training_told_is_kept_but_shapes_nothing(seen, tmp_path):
+    told = []
+    pipeline = Pipeline.fit(Recipe(head=Recording(dim=3)), unit(30, 6), log=told.append)
+    assert [row["event"] for row in told] == ["epoch", "kept"]
+    assert pipeline.log == tuple(told)
+    other = Pipeline.fit(Recipe(head=Recording(dim=3, what="start")), unit(30, 6))
+    assert other.fingerprint == pipeline.fingerprint
+    pipeline.save(tmp_path / "p")
+    loaded = Pipeline.load(tmp_path / "p")
+    assert loaded.log == pipeline.log
+    assert loaded.fingerprint == pipeline.fingerprint
+    loaded.save(tmp_path / "q")
+    for path in (tmp_path / "p").iterdir():
+        assert path.read_bytes() == (tmp_path / "q" / path.name).read_bytes()
+    plain = Pipeline.fit(Recipe(head=PCA(dim=3)), unit(30, 6))
+    plain.save(tmp_path / "plain")
+    assert plain.log == Pipeline.load(tmp_path / "plain").log == ()
+
+
+def test_the_card_says_what_was_learned_from_and_what_was_kept(seen, tmp_path):
+    documents, models = corpus(), ("lexical:8",)
+    for name, head in [("p", Recording(dim=3)), ("q", Recording(dim=3, what="start"))]:
+        recipe = Recipe(models=models, head=head)
+        Pipeline.fit(recipe, documents, pairs=PAIRS).save(tmp_path / name)
+    trained, start = ((tmp_path / name / "README.md").read_text() for name in "pq")
+    assert (
+        "- Learned from 3 judgements of 2 queries; left out: 1,200 of documents that are not in the "
+        f"corpus (digest `{PAIRS.digest}`)\n"
+    ) in trained
+    assert "- Head 8 -> 3: trained to epoch 7, held-out nDCG@10 .740 (start .710)\n" in trained
+    assert (
+        "- Head 8 -> 3: kept the starting point; training did not improve held-out nDCG@10 (.710)\n"
+    ) in start
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.74, ".740"), (1, "1.000"), (-0.5, "-.500"), (0, ".000"), (0.00123, "1.23e-03"),
+     (12.3456, "12.346"), (float("nan"), "nan")],
+)  # fmt: skip
+def test_figures_are_short(value, text):
+    row = {"event": "kept", "stage": "s", "what": "trained", "epoch": 1, "held_out": value,
+           "start": 0.5, "figure": "f"}  # fmt: skip
+    assert kept([{"event": "epoch"}, row]) == [f"s: trained to epoch 1, f {text} (start .500)"]
+    assert kept([{"event": "kept", "what": "trained"}]) == []  # somebody else's row
+
+
+def test_judgements_that_nothing_would_learn_from_are_refused():
+    documents = corpus()
+    with pytest.raises(ConfigError, match="judgements train a head, and this recipe has none: tak"):
+        Pipeline.fit(Recipe(models=("lexical:8",)), documents, pairs=PAIRS)
+    with pytest.raises(
+        ConfigError,
+        match=r"the head 'power-pca' learns nothing from judgements: take a head that learns from "
+        r"them, such as smec, or leave the judgements out",
+    ):
+        Pipeline.fit(RECIPE, documents, pairs=PAIRS)
+    with pytest.raises(
+        ConfigError, match=r"'recording:Plain' learns nothing.*says `learns_from_pai"
+    ):
+        Pipeline.fit(Recipe(models=("lexical:8",), head=Plain(dim=2)), documents, pairs=PAIRS)
+
+
+def test_a_chained_head_is_cut_to_its_own_map(tmp_path):
+    """The maps of its widths differ, so that cutting is not keeping a prefix."""
+    head = replace(keep(6, [0, 1, 2, 3]), narrower=keep(6, [5, 4]))
+    vectors = unit(30, 6)
+    wide = replace(Pipeline.fit(Recipe(head=Truncation(dim=4)), vectors), head=head)
+    for dim, columns in [(4, [0, 1, 2, 3]), (3, [0, 1, 2]), (2, [5, 4]), (1, [5])]:
+        short = wide.truncate(dim)
+        expected = normalize(vectors[:, columns])
+        np.testing.assert_allclose(short.compress(vectors), expected, atol=1e-6)
+        assert short.provenance["truncated_to"] == dim
+        short.save(tmp_path / str(dim))
+        loaded = Pipeline.load(tmp_path / str(dim))
+        assert (loaded.dim, loaded.provenance["truncated_to"]) == (dim, dim)
+        np.testing.assert_array_equal(loaded.compress(vectors), short.compress(vectors))

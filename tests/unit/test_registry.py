@@ -87,7 +87,8 @@ def test_no_class_has_two_names_in_one_table():
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(
         ConfigError,
-        match=r"^unknown method 'pac'; known: concat-decoder, pca, power-pca, random, truncation, "
+        match=r"^unknown method 'pac'; known: concat-decoder, matryoshka-adaptor, pca, power-pca, "
+        r"random, search-adaptor, smec, truncation, "
         r"or 'module:Class' for your own$",
     ):
         registry.load(registry.COMPRESSORS, "pac")

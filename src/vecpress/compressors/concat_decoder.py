@@ -17,7 +17,7 @@ from vecpress.errors import ConfigError
 from vecpress.head import Head
 from vecpress.losses import similarity_matching
 from vecpress.stages import Log, Progress, TrainingSet, silent, unlogged
-from vecpress.training import Schedule, train
+from vecpress.training import Schedule, Told, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,13 @@ class ConcatDecoder:
             loss=lambda outputs, batch: similarity_matching(outputs, batch, stops),
             schedule=self._schedule(),
             seed=seed,
-            progress=progress,
+            told=Told(
+                stage=f"{documents.shape[1]} -> {self._width}",
+                figure="held-out loss",
+                sign=-1,
+                progress=progress,
+                log=log,
+            ),
         )
         return module.head().truncate(self.dim)
 

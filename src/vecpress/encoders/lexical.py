@@ -11,8 +11,9 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from vecpress.arrays import Array, normalize
+from vecpress.encoders.items import only_texts
 from vecpress.errors import ConfigError, DataError
-from vecpress.stages import Role
+from vecpress.stages import Item, Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +34,17 @@ class Lexical:
         if self.max_terms < 1:
             raise ConfigError(f"max_terms must be at least 1, got {self.max_terms}")
 
-    def fit(self, texts: Sequence[str]) -> "LexicalEncoder":
+    def fit(self, texts: Sequence[Item]) -> "LexicalEncoder":
         """Learn vocabulary, term weights and directions from the texts.
 
         Raises:
+            ConfigError: there is an image among them.
             DataError: the texts are too few, or have too few distinct terms, for `dim`.
         """
+        words = only_texts(texts, model=f"lexical:{self.dim}")
         vectorizer = _vectorizer(max_features=self.max_terms)
         try:
-            counts = vectorizer.fit_transform(texts)
+            counts = vectorizer.fit_transform(words)
         except ValueError as error:  # an empty vocabulary
             raise DataError(f"lexical:{self.dim} found no words in the corpus: {error}") from error
         most = min(counts.shape) - 1
@@ -94,11 +97,16 @@ class LexicalEncoder:
             digest.update(array.tobytes())
         return digest.hexdigest()[:32]
 
-    def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
-        """Embed each text, in order; a text without known terms becomes a zero row."""
+    def encode(self, texts: Sequence[Item], *, role: Role = "document") -> Float32[Array, "n d"]:
+        """Embed each text, in order; a text without known terms becomes a zero row.
+
+        Raises:
+            ConfigError: there is an image among them.
+        """
+        words = only_texts(texts, model=f"lexical:{self.dim}")
         if not texts:
             return np.empty((0, self.dim), np.float32)
-        counts = self._vectorizer.transform(texts).astype(np.float32)
+        counts = self._vectorizer.transform(words).astype(np.float32)
         return normalize(np.ascontiguousarray(counts @ self.components.T, dtype=np.float32))
 
 

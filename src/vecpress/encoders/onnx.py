@@ -15,8 +15,9 @@ from tokenizers import Tokenizer
 
 from vecpress.arrays import Array, normalize
 from vecpress.encoders.files import digest
+from vecpress.encoders.items import only_texts
 from vecpress.errors import ConfigError, ModelError
-from vecpress.stages import Role
+from vecpress.stages import Item, Role
 
 _POOLINGS = {
     "cls": "cls",
@@ -125,10 +126,14 @@ class OnnxEncoder:
         parts = ["onnx", digest(self._folder), options]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
-    def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
-        """Embed each text, in order; texts of like length share a batch."""
+    def encode(self, texts: Sequence[Item], *, role: Role = "document") -> Float32[Array, "n d"]:
+        """Embed each text, in order; texts of like length share a batch.
+
+        Raises:
+            ConfigError: there is an image among them.
+        """
         prompt = self._prompt(role)
-        prompted = [prompt + text for text in texts]
+        prompted = [prompt + text for text in only_texts(texts, model=self.model)]
         order = sorted(range(len(prompted)), key=lambda i: len(prompted[i]))
         rows: list[Array] = [np.empty(0)] * len(prompted)
         for start in range(0, len(order), 16):

@@ -16,8 +16,9 @@ from tokenizers import Tokenizer
 
 from vecpress.arrays import Array, blocks, normalize
 from vecpress.encoders.files import locate
+from vecpress.encoders.items import only_texts
 from vecpress.errors import ConfigError, ModelError
-from vecpress.stages import Role
+from vecpress.stages import Item, Role
 
 
 class _Layout(NamedTuple):
@@ -110,13 +111,16 @@ class StaticEncoder:
         options = [*files, self.max_length]
         return hashlib.sha256(json.dumps(["static", options]).encode()).hexdigest()[:32]
 
-    def encode(self, texts: Sequence[str], *, role: Role = "document") -> Float32[Array, "n d"]:
-        """Embed each text, in order; a text without known tokens becomes a zero row."""
-        out = np.zeros((len(texts), self.dim), np.float32)
-        for rows in blocks(len(texts), 512):
-            encodings = self._tokenizer.encode_batch_fast(
-                list(texts[rows]), add_special_tokens=False
-            )
+    def encode(self, texts: Sequence[Item], *, role: Role = "document") -> Float32[Array, "n d"]:
+        """Embed each text, in order; a text without known tokens becomes a zero row.
+
+        Raises:
+            ConfigError: there is an image among them.
+        """
+        words = only_texts(texts, model=self.model)
+        out = np.zeros((len(words), self.dim), np.float32)
+        for rows in blocks(len(words), 512):
+            encodings = self._tokenizer.encode_batch_fast(words[rows], add_special_tokens=False)
             ids = [[i for i in e.ids if i != self._unknown][: self.max_length] for e in encodings]
             lengths = np.array([len(i) for i in ids])
             filled = np.flatnonzero(lengths)

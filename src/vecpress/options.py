@@ -1,0 +1,74 @@
+"""What a verb may be told: the arguments and options that several verbs share, or that are long."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vecpress.registry import COMPRESSORS
+
+# The cache of encoders is only looked for here: nothing in the library reads the environment.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "vecpress"
+
+_CORPUS_HELP = (
+    "BEIR folder; .jsonl(.gz), .csv, .parquet or .txt of texts; - for stdin; an image folder, or "
+    "one of these files with paths in a column `image`; or .npy, .npz or .parquet of vectors (then "
+    "without --models)."
+)
+Corpus = Annotated[str, typer.Argument(metavar="CORPUS", help=_CORPUS_HELP)]
+Press = Annotated[Path, typer.Argument(metavar="PRESS", help="What `fit` made.")]
+Out = Annotated[Path, typer.Option("--out", help="What to write.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Seed = Annotated[int, typer.Option(help="Of everything random.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
+Cache = Annotated[
+    Path, typer.Option(help="Folder in which encoders remember.", show_default="~/.cache/vecpress")
+]
+Models = Annotated[
+    str, typer.Option(help="Models to put side by side, such as minilm,wordllama,lexical:256.")
+]
+Weights = Annotated[str, typer.Option(help="Each model's share of the cosine: 1,0.5.")]
+Head = Annotated[
+    str,
+    typer.Option(help=f"{', '.join(COMPRESSORS)}, or module:Class; power-pca if it is left out."),
+]
+Dim = Annotated[int | None, typer.Option(help="Dimensions kept.")]
+Bits = Annotated[int | None, typer.Option(help="Bits per dimension, 1 to 8.")]
+Budget = Annotated[str, typer.Option(help="Bytes per vector, such as 64B.")]
+Recipe = Annotated[Path | None, typer.Option(help="TOML file with all of these.")]
+Pairs = Annotated[
+    Path | None,
+    typer.Option(
+        help="Judgements, for heads that learn from them: a BEIR folder, or a .jsonl(.gz), .csv, "
+        ".tsv or .parquet with columns query, document and perhaps score."
+    ),
+]
+PairsSplit = Annotated[
+    str, typer.Option("--split", help="Of the judgements in a folder.", show_default="train")
+]
+OtherSplit = Annotated[
+    str,
+    typer.Option(
+        help="Of the judgements that heads may learn from.", show_default="train, if there is one"
+    ),
+]
+PairsQueries = Annotated[
+    Path | None,
+    typer.Option("--queries", help="Vectors of the judged queries, if CORPUS holds vectors."),
+]
+Continue = Annotated[
+    Path | None,
+    typer.Option(
+        "--continue",
+        metavar="PRESS",
+        help="Go on below the last width of this press's head, down to --dim; it stays as it is.",
+    ),
+]
+ReportTo = Annotated[
+    str, typer.Option(help="tensorboard: draw the training there too, in OUT.tensorboard.")
+]
+Results = Annotated[
+    Path,
+    typer.Argument(metavar="RESULTS", help="A results.jsonl; or a press, or a training.jsonl."),
+]
