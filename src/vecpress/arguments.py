@@ -16,9 +16,10 @@ from vecpress.errors import ConfigError
 from vecpress.extend import continuing
 from vecpress.fitting import learns_from_pairs
 from vecpress.folders import check_replaceable
+from vecpress.images import SUFFIXES as SUFFIXES_OF_IMAGES
 from vecpress.pairs import Pairs, read_pairs
 from vecpress.recipe import Documents, Recipe
-from vecpress.stages import Log, unlogged
+from vecpress.stages import Image, Item, Log, unlogged
 from vecpress.tracking import tensorboard
 
 
@@ -228,3 +229,9 @@ def read_query(query: str) -> str:
     if not text.strip():
         raise ConfigError(f"a query must hold at least one word, got {text!r}")
     return text
+
+
+def as_item(query: str) -> Item:
+    """Take the name of an image that is there as the image, and anything else as a text."""
+    is_image = query.lower().endswith(SUFFIXES_OF_IMAGES) and Path(query).is_file()
+    return Image(query) if is_image else query

@@ -154,7 +154,9 @@ def index(
 @app.command()
 def search(
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="What `index` made.")],
-    query: Annotated[str, typer.Argument(help="A text; - for stdin; or a file of vectors.")],
+    query: Annotated[
+        str, typer.Argument(help="A text; - for stdin; an image, or a file of vectors.")
+    ],
     k: Annotated[int | None, typer.Option("-k", help="Answers; 10 unless there are fewer.")] = None,
     json: options.Json = False,
 ) -> None:
@@ -163,7 +165,7 @@ def search(
     with screen.progress() as progress:
         progress("loading", 0, 1)
         opened, pipeline = Index.load(index), Pipeline.load(index / "press")
-        asked = [text] if pipeline.encoder is not None else open_vectors(query).array
+        asked = open_vectors(query).array if pipeline.encoder is None else arguments.as_item(text)
         hits = pipeline.search(opened, asked, min(10, len(opened)) if k is None else k)
         progress("loading", 1, 1)
     answers = [

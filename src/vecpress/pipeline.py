@@ -221,9 +221,9 @@ class Pipeline:
         )
 
     def search(
-        self, index: Index, queries: str | Sequence[str] | Array, k: int = 10, **options: Any
+        self, index: Index, queries: Item | Sequence[Item] | Array, k: int = 10, **options: Any
     ) -> Hits:
-        """Encode queries (texts, or vectors of the same model) and search an index with them.
+        """Encode queries (texts, images, or vectors of the same model), and search with them.
 
         Options are those of `Index.search`.
 
@@ -237,8 +237,8 @@ class Pipeline:
             )
         if isinstance(queries, np.ndarray):
             return index.search(self.compress(queries), k, **options)
-        texts = [queries] if isinstance(queries, str) else queries
-        return index.search(self.encode(texts, role="query"), k, **options)
+        items = [queries] if isinstance(queries, Item) else queries
+        return index.search(self.encode(items, role="query"), k, **options)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the artifact: config.json, tensors.safetensors, and a card in README.md.

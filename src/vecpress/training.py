@@ -115,23 +115,21 @@ def descend(module: nn.Module, lesson: Lesson[Any], *, schedule: Schedule, told:
         weight_decay=schedule.weight_decay,
     )
     decay = torch.optim.lr_scheduler.StepLR(optimizer, schedule.decay_every, schedule.decay)
-    start = best = _judged(module, lesson.judge)
+    start = best = _judged(module, lesson, told)
     start_state = best_state = copy.deepcopy(module.state_dict())
     best_epoch = 0
     _tell(told, schedule, 0, None, start, [])
     for epoch in range(1, schedule.epochs + 1):
         mean = _pass_over(module, lesson, epoch, optimizer)
         decay.step()
-        judged = _judged(module, lesson.judge)
+        judged = _judged(module, lesson, told)
         watched = lesson.gradients(True) if lesson.gradients else []
         _tell(told, schedule, epoch, mean, judged, watched)
-        if told.sign * (judged.mean() - best.mean()) > 0:
+        if told.sign * judged.mean() > told.sign * best.mean():
             best, best_state, best_epoch = judged, copy.deepcopy(module.state_dict()), epoch
         elif epoch - best_epoch >= schedule.patience:
             break
-    gain = told.sign * (best - start)
-    doubt = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
-    better = bool(gain.mean() > doubt)
+    better = best_epoch > 0 and _is_sure(told.sign * (best - start))
     module.load_state_dict(best_state if better else start_state)
     module.eval()
     told.log(
@@ -147,6 +145,12 @@ def descend(module: nn.Module, lesson: Lesson[Any], *, schedule: Schedule, told:
     )
     _progress(told, best if better else start, schedule.epochs, schedule)
     return better
+
+
+def _is_sure(gain: Float64[Array, " cases"]) -> bool:
+    """Say whether a mean gain exceeds its standard error; of a single case, whether it is one."""
+    doubt = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
+    return bool(gain.mean() > doubt)
 
 
 def _pass_over(
@@ -166,10 +170,12 @@ def _pass_over(
     return float(torch.stack(costs).mean()) if costs else None
 
 
-def _judged(module: nn.Module, judge: Callable[[], Float64[Array, " n"]]) -> Float64[Array, " n"]:
+def _judged(module: nn.Module, lesson: Lesson[Any], told: Told) -> Float64[Array, " n"]:
+    """Measure the held-out cases; what is not a number is worse than anything."""
     module.eval()
     with torch.no_grad():
-        return judge()
+        judged = lesson.judge()
+    return np.where(np.isnan(judged), -told.sign * np.inf, judged)
 
 
 def _tell(

@@ -13,6 +13,7 @@ from transformers import CLIPModel, CLIPProcessor, ViTConfig, ViTImageProcessor,
 import tiny_models
 from pictures import picture, save
 from tiny_models import HIDDEN, PIXELS, TEXTS
+from vecpress import artifact
 from vecpress.encoders import sentence_transformer
 from vecpress.encoders.lexical import Lexical
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
@@ -153,14 +154,20 @@ def test_prompts_go_before_texts_only(clip, photos):
                                    atol=2e-6)  # fmt: skip
 
 
-def test_the_folders_own_default_prompt_is_not_for_images(clip, photos, tmp_path):
+def test_the_folders_own_default_prompt_is_not_for_images(clip, photos, tmp_path, monkeypatch):
     copy = Path(shutil.copytree(clip, tmp_path / "copy"))
     path = copy / "config_sentence_transformers.json"
     prompts = {"prompts": {"query": "find: "}, "default_prompt_name": "query"}
     path.write_text(json.dumps(json.loads(path.read_text()) | prompts))
-    np.testing.assert_allclose(
-        encoder(copy).encode(photos), encoder(clip).encode(photos), atol=1e-6
+    ours, told = encoder(copy), []
+    np.testing.assert_allclose(ours.encode(photos), encoder(clip).encode(photos), atol=1e-6)
+    # A model of chats would take it for images too, and None would let the default in.
+    own = ours._engine.encode
+    monkeypatch.setattr(
+        ours._engine, "encode", lambda i, **kw: told.append(kw["prompt"]) or own(i, **kw)
     )
+    ours.encode(photos)
+    assert told == [""]
 
 
 def test_a_text_that_is_the_name_of_an_image_is_a_text(clip, photos, monkeypatch):
@@ -195,6 +202,15 @@ def test_the_model_of_images_is_in_the_fingerprint(clip, bert, tmp_path):
     other = tiny_models.clip_folder(tmp_path, seed=1)
     made = [encoder(bert), encoder(bert, image_model=str(clip)), encoder(bert, image_model=str(other))]  # fmt: skip
     assert len({e.fingerprint for e in made}) == 3
+
+
+def test_an_artifact_names_the_model_of_images_only_if_there_is_one(clip, bert, tmp_path):
+    """So what earlier releases wrote and what they read stays the same, byte for byte."""
+    for name, options in [("without", {}), ("with", {"image_model": str(clip)})]:
+        artifact.save(tmp_path / name, {"encoder": encoder(bert, **options)})
+        written = (tmp_path / name / "config.json").read_text()
+        assert ("image_model" in written) == (name == "with")
+        assert artifact.load(tmp_path / name)["encoder"] == encoder(bert, **options)
 
 
 def test_texts_and_images_of_unequal_width_are_refused(clip, photos, tmp_path, monkeypatch):

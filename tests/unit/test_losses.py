@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vecpress import losses
 from vecpress.losses import similarity_matching
 
 
@@ -121,3 +122,124 @@ def test_a_zero_row_has_cosine_zero_and_a_finite_gradient():
 
 def test_a_single_row_has_no_pair_and_no_loss():
     assert similarity_matching(t64([[1.0, 2.0]]), t64([[3.0]]), (1, 2)).item() == 0
+
+
+def test_pairs_worked_out_by_hand():
+    targets = t64([[1, 0], [0.6, 0.8], [0, 1]])  # cosines .6, 0, .8
+    outputs = t64([[2, 0], [3, 0], [0, 1]])  # cosines 1, 0, 0
+    np.testing.assert_allclose(losses.pairs(outputs, targets).item(), (0.4 + 0 + 0.8) / 3)
+
+
+def test_neighbours_worked_out_by_hand():
+    anchors = t64([[1, 0], [0, 2]])
+    found = t64([[[0.6, 0.8], [0, 1]], [[0, 5], [9, 9]]])  # cosines .6, 0; 1, and nobody
+    wanted = t64([[0.5, 0.3], [0.2, -np.inf]])
+    loss = losses.neighbours(anchors, found, wanted)
+    np.testing.assert_allclose(loss.item(), (0.1 + 0.3 + 0.8) / 3)
+
+
+def test_places_without_a_neighbour_give_no_gradient():
+    anchors = t64([[1, 0.5], [0.3, 2]]).requires_grad_()
+    found = t64([[[0.6, 0.8]], [[1, 1]]]).requires_grad_()
+    losses.neighbours(anchors, found, t64([[0.1], [-np.inf]])).backward()
+    assert anchors.grad is not None
+    assert found.grad is not None
+    assert (anchors.grad[0] != 0).all()
+    np.testing.assert_array_equal(anchors.grad[1], 0)
+    np.testing.assert_array_equal(found.grad[1], 0)
+    losses.neighbours(anchors, found, t64([[-np.inf], [-np.inf]])).backward()
+    assert torch.isfinite(anchors.grad).all()
+
+
+def test_ranking_worked_out_by_hand():
+    """One query, grades 2, 1, 0: pairs (2, 1) and (1, 0) weigh 1, the pair (2, 0) weighs 2."""
+    scores, grades = t64([[0.0, 1.0, -1.0]]), t64([[2.0, 1.0, 0.0]])
+    costs = [np.log1p(np.exp(1)), 2 * np.log1p(np.exp(-1)), np.log1p(np.exp(-2))]
+    np.testing.assert_allclose(losses.ranking(scores, grades).item(), sum(costs) / 4)
+
+
+def test_ranking_with_a_temperature_worked_out_by_hand():
+    scores, grades = t64([[0.2, 0.3]]), t64([[1.0, 0.0]])
+    np.testing.assert_allclose(losses.ranking(scores, grades, 0.05).item(), np.log1p(np.exp(2)))
+
+
+def test_queries_with_nothing_to_rank_do_not_count():
+    scores = t64([[0.0, 1.0], [5.0, -5.0], [3.0, 4.0]])
+    grades = t64([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
+    np.testing.assert_allclose(losses.ranking(scores, grades).item(), np.log1p(np.exp(1)))
+    assert losses.ranking(scores[1:], grades[1:]).item() == 0
+
+
+def test_what_is_not_judged_takes_no_part():
+    scores, grades = t64([[0.0, 1.0, 7.0]]), t64([[1.0, 0.0, np.nan]])
+    np.testing.assert_allclose(losses.ranking(scores, grades).item(), np.log1p(np.exp(1)))
+
+
+def test_only_what_was_drawn_stands_for_the_better():
+    scores, grades = t64([[0.0, 2.0, 1.0]]), t64([[1.0, 1.0, 0.0]])
+    drawn = torch.tensor([[True, False, True]])  # a grade of 0 is never better, drawn or not
+    np.testing.assert_allclose(
+        losses.ranking(scores, grades, 1.0, drawn).item(), np.log1p(np.exp(1))
+    )
+
+
+def ranking_slowly(scores, grades, temperature):
+    """Follow the docstring, pair by pair."""
+    means = []
+    for s, y in zip(scores, grades, strict=True):
+        pairs = [(j, k) for j in range(len(y)) for k in range(len(y)) if y[j] > y[k]]
+        weights = [y[j] - y[k] for j, k in pairs]
+        costs = [np.log1p(np.exp((s[k] - s[j]) / temperature)) for j, k in pairs]
+        if pairs:
+            means.append(np.average(costs, weights=weights))
+    return np.mean(means) if means else 0.0
+
+
+@settings(deadline=None, max_examples=40)
+@given(q=st.integers(1, 4), c=st.integers(1, 6), seed=st.integers(0, 99), ties=st.booleans())
+def test_ranking_is_the_formula_in_its_docstring(q, c, seed, ties):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 2, (q, c)) * 1.0 if ties else rng.normal(size=(q, c))
+    grades = rng.integers(0, 4, (q, c)) * 1.0
+    loss = losses.ranking(torch.from_numpy(scores), torch.from_numpy(grades), 0.7)
+    np.testing.assert_allclose(loss.item(), ranking_slowly(scores, grades, 0.7), atol=1e-12)
+
+
+def test_recovery_and_prediction_worked_out_by_hand():
+    a, b = t64([[1, 2], [0, 0]]), t64([[0, 4], [0, 1]])  # distances 1, 2; 0, 1
+    np.testing.assert_allclose(losses.recovery(a, b).item(), (1 + 2 + 0 + 1) / 4)
+    # Row means 1.5 and .5, weighed 1 and 3
+    np.testing.assert_allclose(losses.prediction(a, b, t64([1, 3])).item(), (1.5 + 1.5) / 4)
+    assert losses.prediction(a, b, t64([0, 0])).item() == 0
+
+
+def test_cosines_of_a_zero_row_are_zero_with_a_finite_gradient():
+    a = t64([[0, 0], [3, 4]]).requires_grad_()
+    found = losses.cosines(a, t64([[0, 2]]))
+    np.testing.assert_allclose(found.detach(), [[0], [0.8]])
+    found.sum().backward()
+    assert a.grad is not None
+    assert torch.isfinite(a.grad).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"),
+    [
+        ("pairs", [(4, 3), (4, 5)]),
+        ("neighbours", [(3, 4), (3, 2, 4), (3, 2)]),
+        ("ranking", [(2, 4), (2, 4)]),
+        ("recovery", [(3, 4), (3, 4)]),
+        ("prediction", [(3, 4), (3, 4), (3,)]),
+        ("cosines", [(3, 4), (2, 4)]),
+    ],
+)
+def test_gradients_agree_with_finite_differences(name, shapes):
+    rng = np.random.default_rng(5)
+    inputs = [t64(rng.normal(size=shape)) for shape in shapes]
+    if name in ("ranking", "prediction"):
+        inputs[-1] = inputs[-1].abs().round()  # grades
+    loss = getattr(losses, name)
+    free = len(inputs) - (name in ("ranking", "prediction", "neighbours", "pairs"))
+    given = inputs[free:]
+    leaves = tuple(x.requires_grad_() for x in inputs[:free])
+    assert torch.autograd.gradcheck(lambda *xs: loss(*xs, *given), leaves, raise_exception=True)

@@ -10,7 +10,7 @@ from torch import nn
 
 from vecpress.errors import ConfigError
 from vecpress.stages import silent
-from vecpress.training import Schedule, train
+from vecpress.training import Lesson, Schedule, Told, descend, fast_products, open_device, train
 
 
 def numbered(n, d=3):
@@ -69,9 +69,8 @@ class Watched:
 
 
 def run(module, embeddings, loss, *, seed=0, progress=silent, **schedule):
-    return train(
-        module, embeddings, loss=loss, schedule=Schedule(**schedule), seed=seed, progress=progress
-    )
+    told = Told(stage="3 -> 3", figure="held-out loss", sign=-1, progress=progress)
+    return train(module, embeddings, loss=loss, schedule=Schedule(**schedule), seed=seed, told=told)
 
 
 def recover(target):
@@ -90,7 +89,7 @@ def test_the_held_out_loss_improves():
         epochs=40,
         batch_size=20,
         learning_rate=0.05,
-        progress=lambda what, done, total: told.append(float(what.rpartition(" ")[2])),
+        progress=lambda what, *_: told.append(float(what.split(",")[1].rpartition(" ")[2])),
     )
     assert told[-1] < told[0] / 100
     np.testing.assert_allclose(module.weight.detach().numpy(), target.T, atol=0.2)
@@ -137,8 +136,8 @@ def test_it_stops_when_patience_is_out_and_gives_back_the_best():
     assert_same_state(state_of(module), loss.states[4])
     assert [done for _, done, _ in told] == [0, 1, 2, 3, 4, 5, 6, 7, 50]
     assert {total for _, _, total in told} == {50}
-    assert told[0][0] == "training, held-out loss 9.00e+00"
-    assert told[-1][0] == "training, held-out loss 3.00e+00"
+    assert told[0][0] == "3 -> 3, held-out loss 9.00e+00"
+    assert told[-1][0] == "3 -> 3, held-out loss 3.00e+00"
 
 
 def test_an_equal_loss_is_no_better():
@@ -269,3 +268,84 @@ def test_four_rows_are_enough_and_three_are_not():
 def test_a_schedule_checks_its_values(wrong, text):
     with pytest.raises(ConfigError, match=text):
         Schedule(**wrong)
+
+
+class Judged:
+    """A lesson whose held-out cases are told in advance, epoch by epoch."""
+
+    def __init__(self, *epochs):
+        self.module = Slider()
+        self.judgements = iter(np.array(cases, np.float64) for cases in epochs)
+        self.states, self.rows, self.asked = [], [], []
+
+    def judge(self):
+        self.states.append(float(self.module.value.detach()))
+        return next(self.judgements)
+
+    def gradients(self, done):
+        self.asked.append(done)
+        return [{"rows": "0-1", "size": 1.0, "variance": 0.0}] if done else []
+
+    def run(self, **schedule):
+        lesson = Lesson(
+            batches=lambda _: [1, 2],
+            loss=lambda batch: self.module.value * batch,
+            judge=self.judge,
+            gradients=self.gradients,
+        )
+        told = Told(stage="2 -> 1", figure="held-out nDCG@10", log=self.rows.append)
+        return descend(
+            self.module, lesson, schedule=Schedule(weight_decay=0.0, **schedule), told=told
+        )
+
+
+def test_a_gain_above_its_standard_error_is_kept():
+    """Gains .2, .2, .2, 0: mean .15, standard error .05."""
+    lesson = Judged([0.5] * 4, [0.7, 0.7, 0.7, 0.5], [0.4] * 4)
+    assert lesson.run(epochs=2)
+    assert float(lesson.module.value.detach()) == lesson.states[1] != 0
+    kept = lesson.rows[-1]
+    assert kept == {"event": "kept", "stage": "2 -> 1", "what": "trained", "epoch": 1,
+                    "held_out": pytest.approx(0.65), "start": 0.5, "figure": "held-out nDCG@10"}  # fmt: skip
+
+
+def test_a_gain_below_its_standard_error_is_luck():
+    """Gains .3, -.1, -.1, 0: mean .025, standard error .095."""
+    lesson = Judged([0.5] * 4, [0.8, 0.4, 0.4, 0.5], [0.4] * 4)
+    assert not lesson.run(epochs=2)
+    assert float(lesson.module.value.detach()) == 0
+    kept = lesson.rows[-1]
+    assert (kept["what"], kept["epoch"], kept["held_out"], kept["start"]) == ("start", 0, 0.5, 0.5)
+
+
+def test_every_epoch_is_logged_with_its_gradients():
+    lesson = Judged([0.1, 0.3], [0.2, 0.4])
+    lesson.run(epochs=1, learning_rate=0.1)
+    start, first = lesson.rows[:2]
+    assert start == {"event": "epoch", "stage": "2 -> 1", "epoch": 0, "loss": None, "held_out": 0.2,
+                     "figure": "held-out nDCG@10", "gradients": []}  # fmt: skip
+    # The value is 0 at the first batch and -.1 at the second, which counts twice.
+    np.testing.assert_allclose(first["loss"], (0 - 0.1 * 2) / 2, rtol=1e-6)
+    assert (first["epoch"], first["gradients"][0]["rows"]) == (1, "0-1")
+    assert lesson.asked == [False, False, True]
+
+
+def test_a_device_is_there_or_named():
+    assert open_device("cpu").type == "cpu"
+    assert open_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ConfigError, match=r"^device must be cpu, cuda or auto, got 'gpu'$"):
+        open_device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(
+            ConfigError,
+            match=r"^device 'cuda' asks for a GPU, and PyTorch finds none: take 'auto'$",
+        ):
+            open_device("cuda")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_fast_products_leave_the_setting_as_it_was(device):
+    before = torch.backends.cuda.matmul.allow_tf32
+    with fast_products(torch.device(device)):
+        assert torch.backends.cuda.matmul.allow_tf32 == (before or device == "cuda")
+    assert torch.backends.cuda.matmul.allow_tf32 == before
