@@ -33,11 +33,12 @@ from vecpress.compressors.concat_decoder import ConcatDecoder
 from vecpress.compressors.linear import PCA, PowerPCA, Truncation
 from vecpress.corpus import Benchmark, Corpus, read_benchmark, read_corpus
 from vecpress.encoders.combine import with_cache
-from vecpress.evaluate import paired_p_value, score_floats
+from vecpress.evaluate import score_floats
 from vecpress.losses import similarity_matching
 from vecpress.recipe import Recipe
 from vecpress.report import write_results
 from vecpress.sample import make_encoder
+from vecpress.significance import paired_p_value
 from vecpress.stages import Compressor, Encoder, TrainingSet
 
 MODELS = ("minilm", "wordllama")

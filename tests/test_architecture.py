@@ -12,7 +12,7 @@ SRC = Path(__file__).parents[1] / "src" / "vecpress"
 FLOORS = [
     {"errors"},
     {"arrays", "folders", "digests", "lines"},
-    {"head", "registry", "qrels"},
+    {"head", "registry", "qrels", "significance"},
     {"stages", "records"},
     {"images"},
     {"artifact", "corpus", "losses", "importance", "scan", "strings", "card", "drawing"},

@@ -22,7 +22,6 @@ from safetensors import SafetensorError
 
 from vecpress import registry
 from vecpress.errors import ArtifactError, ConfigError
-from vecpress.folders import check_replaceable as check_replaceable  # for those who replace
 from vecpress.folders import new_folder
 
 FORMAT_VERSION = 1

@@ -14,13 +14,14 @@ from vecpress.compressors.linear import PCA
 from vecpress.corpus import Benchmark, Corpus
 from vecpress.encoders.combine import Concat, concatenate, with_cache
 from vecpress.errors import ConfigError
-from vecpress.evaluate import Scores, paired_p_value, score_floats, score_pipeline
+from vecpress.evaluate import Scores, score_floats, score_pipeline
 from vecpress.fitting import learns_from_pairs
 from vecpress.pairs import Pairs
 from vecpress.pipeline import Pipeline
 from vecpress.quantizers.scalar import Binary, Int8
 from vecpress.recipe import Recipe
 from vecpress.sample import Sample, choose_rows, make_encoder, sample_rows, with_pairs
+from vecpress.significance import paired_p_value
 from vecpress.stages import Encoder, Progress, silent
 
 

@@ -13,7 +13,8 @@ def read_qrels(folder: str | Path, *, split: str = "test") -> Qrels:
     """Read the judgements of one split of a BEIR folder.
 
     Raises:
-        DataError: there are none, or a line does not have query id, document id and an integer.
+        DataError: there are none, a line does not have query id, document id and an integer, or
+            two lines disagree.
     """
     path = Path(folder) / "qrels" / f"{split}.tsv"
     if not path.exists():
@@ -25,7 +26,12 @@ def read_qrels(folder: str | Path, *, split: str = "test") -> Qrels:
         query, document, score = [*line.split("\t"), "", ""][:3]
         is_judgement = line.count("\t") == 2 and _is_integer(score)
         if is_judgement:
-            qrels.setdefault(query, {})[document] = int(float(score))
+            grade = int(float(score))
+            if qrels.setdefault(query, {}).setdefault(document, grade) != grade:
+                raise DataError(
+                    f"line {number} of {path} judges document {document!r} for query {query!r} "
+                    f"again, {grade} after {qrels[query][document]}: keep one"
+                )
         elif line.strip() and number > 1:  # the first is the header, if it is no judgement
             raise DataError(
                 f"line {number} of {path} must be: query id, tab, document id, tab, whole score; "

@@ -1,7 +1,6 @@
 """The one training loop: batches of stored embeddings in, the best state on held-out rows out."""
 
 import copy
-import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from vecpress.arrays import Array, blocks
 from vecpress.errors import ConfigError
+from vecpress.significance import SURE, paired_p_value
 from vecpress.stages import Log, Progress, silent, unlogged
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -32,7 +32,7 @@ class Schedule:
         learning_rate: AdamW's (arXiv:1711.05101), at the start.
         weight_decay: AdamW's.
         decay_every: Epochs after which the learning rate is multiplied by `decay`.
-        decay: See above.
+        decay: Of the learning rate.
         patience: Epochs without a better held-out figure after which to stop.
         held_out: Share of the rows that judge, and are never trained on.
     """
@@ -91,6 +91,7 @@ class Lesson(Generic[Batch]):
         gradients: Called after each backward pass with False, and after each epoch with True for
             rows about that epoch.
         parameters: Groups of them, as for `torch.optim.AdamW`; None means all of the module's.
+        guarded: Whether a gain must be significant (p < 0.05) to be kept; if not, any gain is.
     """
 
     batches: Callable[[int], Iterable[Batch]]
@@ -98,13 +99,14 @@ class Lesson(Generic[Batch]):
     judge: Callable[[], Float64[Array, " cases"]]
     gradients: Callable[[bool], list[dict[str, Any]]] | None = None
     parameters: list[dict[str, Any]] | None = None
+    guarded: bool = True
 
 
 def descend(module: nn.Module, lesson: Lesson[Any], *, schedule: Schedule, told: Told) -> bool:
     """Train in place, and leave the module as it was at its best held-out figure.
 
-    The starting point is judged too, and stands unless training betters the mean over the held-out
-    cases by more than its standard error: a lucky epoch on a few labels is not an improvement.
+    The starting point is judged too. Of a guarded lesson it stands unless training betters the
+    held-out cases by more than luck would: some epoch always looks better on a few labels.
 
     Returns:
         Whether the module is now anything but its starting point.
@@ -129,7 +131,8 @@ def descend(module: nn.Module, lesson: Lesson[Any], *, schedule: Schedule, told:
             best, best_state, best_epoch = judged, copy.deepcopy(module.state_dict()), epoch
         elif epoch - best_epoch >= schedule.patience:
             break
-    better = best_epoch > 0 and _is_sure(told.sign * (best - start))
+    p_value = paired_p_value(best, start) if lesson.guarded else None
+    better = best_epoch > 0 and (p_value is None or p_value < SURE)
     module.load_state_dict(best_state if better else start_state)
     module.eval()
     told.log(
@@ -140,17 +143,12 @@ def descend(module: nn.Module, lesson: Lesson[Any], *, schedule: Schedule, told:
             "epoch": best_epoch if better else 0,
             "held_out": float(best.mean() if better else start.mean()),
             "start": float(start.mean()),
+            "p_value": p_value,
             "figure": told.figure,
         }
     )
     _progress(told, best if better else start, schedule.epochs, schedule)
     return better
-
-
-def _is_sure(gain: Float64[Array, " cases"]) -> bool:
-    """Say whether a mean gain exceeds its standard error; of a single case, whether it is one."""
-    doubt = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
-    return bool(gain.mean() > doubt)
 
 
 def _pass_over(
@@ -252,6 +250,7 @@ def train(
             batches=lambda _: _batches(embeddings, rng.permutation(learners), schedule.batch_size),
             loss=lambda batch: loss(module(batch), batch),
             judge=judge,
+            guarded=False,
         ),
         schedule=schedule,
         told=told,

@@ -4,7 +4,7 @@ import pytest
 from helpers import unit
 from vecpress.corpus import Benchmark, Corpus
 from vecpress.errors import ConfigError, DataError
-from vecpress.evaluate import evaluate, measure, paired_p_value, score_floats
+from vecpress.evaluate import evaluate, measure, score_floats
 from vecpress.pipeline import Pipeline
 from vecpress.quantizers.scalar import Percentile
 from vecpress.recipe import Recipe
@@ -84,21 +84,6 @@ def test_vectors_are_asked_for_and_counted():
         evaluate(pipeline, benchmark())
     with pytest.raises(DataError, match="toy has 10 queries to score, got 9 vectors"):
         evaluate(pipeline, benchmark(), documents=x, queries=x[:9])
-
-
-def test_the_randomization_test_agrees_with_counting_all_signs():
-    a, b = np.array([0.9, 0.5, 0.7, 0.2, 0.8]), np.array([0.4, 0.6, 0.2, 0.2, 0.3])
-    differences = (a - b)[a != b]
-    signs = np.array(np.meshgrid(*[[-1, 1]] * len(differences))).reshape(len(differences), -1).T
-    exact = np.mean(np.abs(signs @ differences) >= abs(differences.sum()) - 1e-12)
-    assert paired_p_value(a, b) == pytest.approx(exact, abs=0.02)
-    assert paired_p_value(a, a) == 1
-
-
-def test_a_clear_difference_is_significant_and_noise_is_not(rng):
-    a = rng.uniform(size=200)
-    assert paired_p_value(a, a - 0.05) < 0.001
-    assert paired_p_value(a, rng.permutation(a)) > 0.05
 
 
 def test_queries_that_nothing_in_the_corpus_answers_are_counted():

@@ -1,12 +1,15 @@
 """Images end to end: a folder fitted, indexed and searched with words and with pictures."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
 import tiny_models
 from pictures import picture, save
+from vecpress.arguments import as_item
+from vecpress.cli import main
 from vecpress.compressors.linear import PCA
 from vecpress.corpus import read_benchmark, read_corpus
 from vecpress.encoders.combine import concatenate
@@ -95,3 +98,24 @@ def test_a_benchmark_of_images_is_evaluated(press, photos):
         assert mrr == (1 / rank if rank <= 10 else 0)
     assert result.n_queries == 6
     assert result.bytes_per_vector == 16
+
+
+def test_an_image_is_asked_from_the_shell(press, photos, tmp_path, capsys, monkeypatch):
+    index = press.index(read_corpus(photos))
+    index.save(tmp_path / "index")
+    press.save(tmp_path / "index" / "press")
+    picture(11).save(tmp_path / "asked.BMP")
+    words = ["search", str(tmp_path / "index"), str(tmp_path / "asked.BMP"), "-k", "1", "--json"]
+    monkeypatch.setattr(sys, "argv", ["vecpress", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    (hit,) = json.loads(capsys.readouterr().out)["hits"]
+    assert hit["id"] == "class2/11.png"
+
+
+def test_only_an_image_that_is_there_is_one(photos, tmp_path):
+    there = str(photos / "class0" / "0.png")
+    assert as_item(there) == Image(there)
+    for text in (str(tmp_path / "absent.png"), str(photos), "a cat.png"):
+        assert as_item(text) == text

@@ -68,3 +68,13 @@ def test_a_file_without_judgements_is_named(folder, data):
 def test_judgements_that_are_binary_are_named(folder):
     path = write(folder, b"\xff\xfe\0")
     assert refusal(folder).startswith(f"{path} is not UTF-8 text (")
+
+
+def test_a_judgement_may_come_twice_but_not_with_two_scores(folder):
+    judge(folder, "q1\td1\t1\nq1\td1\t1.0\n")
+    assert read_qrels(folder) == {"q1": {"d1": 1}}
+    judge(folder, "q1\td1\t1\nq1\td2\t1\nq1\td1\t2\n")
+    assert refusal(folder) == (
+        f"line 4 of {folder}/qrels/test.tsv judges document 'd1' for query 'q1' again, 2 after 1: "
+        "keep one"
+    )

@@ -78,7 +78,7 @@ def test_continuing_keeps_every_bit_and_adds_narrower_maps():
 
 
 def test_any_linear_head_can_be_continued():
-    training = rotated()
+    training = rotated(queries=600, documents=900)
     pca = PCA(dim=8).fit(training)
     more = SMEC(dim=4, **QUICK | {"epochs": 25, "learning_rate": 1e-2}).extend(pca, training)
     assert more.dims == (8, 4)

@@ -299,23 +299,27 @@ class Judged:
         )
 
 
-def test_a_gain_above_its_standard_error_is_kept():
-    """Gains .2, .2, .2, 0: mean .15, standard error .05."""
-    lesson = Judged([0.5] * 4, [0.7, 0.7, 0.7, 0.5], [0.4] * 4)
+def test_a_sure_gain_is_kept():
+    """Eight gains of .2: of the 256 ways to draw their signs, two give as much."""
+    lesson = Judged([0.5] * 8, [0.7] * 8, [0.4] * 8)
     assert lesson.run(epochs=2)
     assert float(lesson.module.value.detach()) == lesson.states[1] != 0
     kept = lesson.rows[-1]
     assert kept == {"event": "kept", "stage": "2 -> 1", "what": "trained", "epoch": 1,
-                    "held_out": pytest.approx(0.65), "start": 0.5, "figure": "held-out nDCG@10"}  # fmt: skip
+                    "held_out": pytest.approx(0.7), "start": 0.5, "figure": "held-out nDCG@10",
+                    "p_value": pytest.approx(2 / 256, abs=0.004)}  # fmt: skip
 
 
-def test_a_gain_below_its_standard_error_is_luck():
-    """Gains .3, -.1, -.1, 0: mean .025, standard error .095."""
-    lesson = Judged([0.5] * 4, [0.8, 0.4, 0.4, 0.5], [0.4] * 4)
+@pytest.mark.parametrize(
+    "judged", [[0.7] * 5, [1.0, 1.0, 0.8, 0.4, 0.4, 0.3, 0.6, 0.5]], ids=["few", "mixed"]
+)
+def test_a_gain_that_may_be_luck_is_not(judged):
+    lesson = Judged([0.5] * len(judged), judged, [0.4] * len(judged))
     assert not lesson.run(epochs=2)
     assert float(lesson.module.value.detach()) == 0
     kept = lesson.rows[-1]
     assert (kept["what"], kept["epoch"], kept["held_out"], kept["start"]) == ("start", 0, 0.5, 0.5)
+    assert kept["p_value"] > 0.05
 
 
 def test_every_epoch_is_logged_with_its_gradients():

@@ -167,13 +167,14 @@ class Task:
         return torch.stack(scores).mean(dim=0).double().cpu().numpy()
 
     def batches(self, size: int, *, documents: bool = True) -> Iterator[Step]:
-        """Give as many steps as a pass over the longer of documents and learning queries takes.
-
-        Documents are drawn anew for each step; queries take turns.
-        """
-        shares = [self.rng.permutation(self.teachers)[rows] for rows in
-                  blocks(len(self.teachers), size)] if documents else []  # fmt: skip
-        shares = [share for share in shares if len(share) > 1]
+        """Go once through the longer of documents and learning queries, and round the other."""
+        shares: list[Array] = []
+        if documents:
+            order = self.rng.permutation(self.teachers)
+            # A rest of one document makes no pair.
+            shares = [
+                order[rows] for rows in blocks(len(order), size) if rows.stop - rows.start > 1
+            ]
         queries: list[Array] = []
         if self.supervised:
             order = self.rng.permutation(self.learners)
