@@ -226,8 +226,38 @@ def tuning_table() -> str:
     return "\n".join(lines)
 
 
+def few_table() -> str:
+    """Show what training on few judgements gains, with the guard and without."""
+    rows = read("few-labels.jsonl")
+    labels = sorted({r["labels"] for r in rows})
+    lines = ["| gain in nDCG@10 x 100 | " + " | ".join(f"{n} queries" for n in labels) + " |"]
+    lines.append("|---" * (len(labels) + 1) + "|")
+    for name, method, guard in dict.fromkeys(
+        (r["benchmark"], r["method"], r["guard"]) for r in rows
+    ):
+        cells = []
+        for n in labels:
+            gains = [100 * r["gain"] for r in rows if (r["benchmark"], r["method"], r["guard"],
+                     r["labels"]) == (name, method, guard, n)]  # fmt: skip
+            cells.append(f"{fmean(gains):+.1f} (worst {min(gains):+.1f})")
+        what = "guarded" if guard else "best epoch, whatever its margin"
+        lines.append(f"| {name}: {method}, {what} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def speed_table() -> str:
+    """Show how long a pass over 29 thousand embeddings takes."""
+    lines = ["| one pass over 29,494 x 640, six widths | layers | seconds |", "|---|---|---|"]
+    for r in read("adaptors-speed.jsonl"):
+        what = "a chain, a pass per layer" if r["sequential"] else "all widths at once"
+        lines.append(f"| {what} | {r['layers']} | {r['seconds']} |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "adaptors": adaptor_table,
+    "few": few_table,
+    "adaptor-speed": speed_table,
     "fresh": fresh_table,
     "gradients": gradient_table,
     "tuning": tuning_table,

@@ -72,9 +72,11 @@ def kept(log: Sequence[Mapping[str, Any]]) -> list[str]:
     for row in (row for row in log if row.get("event") == "kept" and row.keys() >= known):
         held_out, start = (_figure(row[name]) for name in ("held_out", "start"))
         if row["what"] == "trained":
-            told = f"trained to epoch {row['epoch']}, {row['figure']} {held_out} (start {start})"
+            told = f"trained to epoch {row['epoch']}, {row['figure']} {held_out} (start {start}"
         else:
-            told = f"kept the starting point; training did not improve {row['figure']} ({start})"
+            told = f"kept the starting point; no epoch surely improved {row['figure']} ({start}"
+        chance = row.get("p_value")
+        told += ")" if chance in (None, 1) else f", p = {_figure(chance)})"
         lines.append(f"{row['stage']}: {told}")
     return lines
 

@@ -10,8 +10,8 @@ from vecpress.drawing import LEAST, Curve, Mark, figure
 from vecpress.training_log import Row, Stage, listed, stages_of
 
 _LEAD = """Each stage is judged on rows it never trains on, before its first epoch and after each.
-It keeps its best epoch, or its starting point where no epoch is better by more than the doubt that
-so few rows leave."""
+It keeps its best epoch, or its starting point where the best epoch's gain may be luck (a paired
+test over the rows that judge, p &ge; 0.05)."""
 _COLOURS = 8
 _MISSING = "&ndash;"
 
@@ -97,7 +97,7 @@ def _sentence(stage: Stage) -> str:
     if stage.kept_epoch == 0:
         told = "" if start is None else f" ({figure(start)})"
         return (
-            f"Kept the <b>starting point</b>: in {_epochs(stage.last)}, training did not clearly "
+            f"Kept the <b>starting point</b>: in {_epochs(stage.last)}, training did not surely "
             f"improve its {name}{told}."
         )
     told = f"Kept <b>epoch {stage.kept_epoch}</b> of {stage.last}"

@@ -100,12 +100,12 @@ def test_the_headline_says_what_was_kept_and_why():
     last = [*TRAINED[:3], kept("8 -> 4", what="trained", epoch=2, held_out=0.74, start=0.71)]
     assert headline(last).endswith("went from 0.7100 to 0.7400.")
     assert headline(START) == (
-        "Kept the starting point: in 1 epoch, training did not clearly improve its held-out "
+        "Kept the starting point: in 1 epoch, training did not surely improve its held-out "
         "nDCG@10 (0.6000)."
     )
     assert headline(TRAINED[:4]) == "The log does not say what was kept: did training end early?"
     assert headline([kept("8 -> 4", what="start")]) == (
-        "Kept the starting point: in 0 epochs, training did not clearly improve its held-out "
+        "Kept the starting point: in 0 epochs, training did not surely improve its held-out "
         "nDCG@10."
     )
 
