@@ -180,23 +180,25 @@ def fresh_table() -> str:
 
 
 def gradient_table() -> str:
-    """Show size and variance of the first layer's gradients, widths in turn or at once."""
+    """Show how much larger and noisier the first layer's gradients are with all widths at once."""
     rows = read("adaptors-gradients.jsonl")
     epochs = [e for e in (1, 2, 5, 10) if e <= max(r["epoch"] for r in rows)]
-    lines = ["| first layer, rows 0-255 | " + " | ".join(f"epoch {e}" for e in epochs) + " |"]
+    found = {(r["benchmark"], r["method"], r["epoch"]): r for r in rows}
+    lines = ["| MRL / SMRL, rows 0-255 | " + " | ".join(f"epoch {e}" for e in epochs) + " |"]
     lines.append("|---" * (len(epochs) + 1) + "|")
-    for name, method in dict.fromkeys((r["benchmark"], r["method"]) for r in rows):
-        for what, unit in (("size", 1e6), ("variance", 1e10)):
-            cells = [
-                f"{unit * _low_rows(r, what):.3g}"
-                for epoch in epochs
-                for r in rows
-                if (r["benchmark"], r["method"], r["epoch"]) == (name, method, epoch)
-            ]
-            exponent = {"size": 6, "variance": 10}[what]
-            lines.append(
-                f"| {name}: {method}, {what} x 10^{exponent} | " + " | ".join(cells) + " |"
-            )
+    for name in dict.fromkeys(r["benchmark"] for r in rows):
+        pairs = [(found[name, "MRL", e], found[name, "SMRL", e]) for e in epochs]
+        size, variance = (
+            [_low_rows(mrl, what) / _low_rows(smrl, what) for mrl, smrl in pairs]
+            for what in ("size", "variance")
+        )
+        relative = [v / s**2 for v, s in zip(variance, size, strict=True)]
+        for label, ratios in (
+            ("size", size),
+            ("variance", variance),
+            ("variance / size squared", relative),
+        ):
+            lines.append(f"| {name}: {label} | " + " | ".join(f"{r:.1f}" for r in ratios) + " |")
     return "\n".join(lines)
 
 
@@ -239,7 +241,8 @@ def few_table() -> str:
         for n in labels:
             gains = [100 * r["gain"] for r in rows if (r["benchmark"], r["method"], r["guard"],
                      r["labels"]) == (name, method, guard, n)]  # fmt: skip
-            cells.append(f"{fmean(gains):+.1f} (worst {min(gains):+.1f})")
+            told = f"{fmean(gains):+.1f} (worst {min(gains):+.1f})" if gains else "not that many"
+            cells.append(told)
         what = "guarded" if guard else "best epoch, whatever its margin"
         lines.append(f"| {name}: {method}, {what} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
