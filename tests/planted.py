@@ -27,3 +27,23 @@ def rotated(*, queries=120, documents=200, dim=12, hidden=True, seed=0):
         positives=np.stack([np.arange(queries), answers], axis=1),
         models=(("first", dim // 2), ("second", dim - dim // 2)),
     )
+
+
+def misleading(*, seed=0):
+    """Something to learn at 16 dimensions, nothing at 4: PCA's first 4 are right, the rest turned.
+
+    A head judged at 16 dimensions would be kept, and serve worse at 4.
+    """
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(600, 16)) * np.array([2] * 4 + [0.8] * 12)
+    answers = rng.permutation(600)[:300]
+    asked = rows[answers].copy()
+    asked[:, 4:] *= -1
+    asked += 0.3 * rng.normal(size=asked.shape)
+    turn = np.linalg.qr(rng.normal(size=(16, 16)))[0]
+    documents, queries = (normalize((x @ turn).astype(np.float32)) for x in (rows, asked))
+    return TrainingSet(
+        documents=documents,
+        queries=queries,
+        positives=np.stack([np.arange(300), answers], axis=1),
+    )

@@ -5,11 +5,14 @@ import pytest
 import torch
 
 from helpers import unit
-from planted import rotated
+from planted import misleading, rotated
+from vecpress import losses
 from vecpress.arrays import normalize
+from vecpress.compressors import adaptors
 from vecpress.compressors.adaptors import MatryoshkaAdaptor, SearchAdaptor
 from vecpress.compressors.linear import PowerPCA, Truncation
 from vecpress.compressors.residual import Residual
+from vecpress.compressors.task import Ranked, Step, Task
 from vecpress.errors import ConfigError
 from vecpress.stages import TrainingSet
 
@@ -52,6 +55,94 @@ def test_training_that_only_harms_leaves_the_start(method, init):
     assert {row["what"] for row in kept(rows)} == {"start"}
     start = (PowerPCA if init == "pca" else Truncation)(dim=10).fit(training)
     np.testing.assert_allclose(head.compress(unit(9, 12)), start.compress(unit(9, 12)), atol=1e-5)
+
+
+def test_what_helps_at_other_widths_only_is_not_kept():
+    training, rows = misleading(), []
+    options = {"hidden": 64, "learning_rate": 1e-2, "slower": 1.0, "epochs": 15}
+    MatryoshkaAdaptor(dim=4, nested_dims=(4,), alpha=0.1, beta=0.1, **options).fit(
+        training, log=rows.append
+    )
+    assert {row["what"] for row in kept(rows)} == {"start"}
+
+
+def shaken(width, rows, seed):
+    """A residual map away from its start."""
+    module = Residual(torch.eye(6)[:width], torch.eye(6), 4, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return module, module(rows)
+
+
+@pytest.fixture
+def small():
+    """Three documents to keep the shape of, two queries and three candidates, graded."""
+    given = TrainingSet(
+        documents=unit(8, 6), queries=unit(4, 6, 1), positives=np.array([(q, q) for q in range(4)])
+    )
+    task = Task(given, share=0.25, held_out_by="query", negatives=1, seed=0,
+                device=torch.device("cpu"))  # fmt: skip
+    grades = torch.tensor([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    ranked = Ranked(queries=torch.tensor([3, 0]), candidates=torch.tensor([1, 6, 4]),
+                    grades=grades, drawn=grades > 0)  # fmt: skip
+    return task, Step(documents=torch.tensor([5, 2, 7]), ranked=ranked)
+
+
+def test_search_adaptors_loss_is_rank_and_recovery_and_prediction(small):
+    task, step = small
+    queries, documents = task.queries[[3, 0]], task.documents[[1, 6, 4]]
+    module, asked = shaken(3, queries, 0)
+    found = module(documents)
+    predictor = Residual.predictor(3, 4, seed=1)
+    method = SearchAdaptor(dim=3, alpha=0.5, beta=0.25, temperature=0.2)
+    rank = losses.ranking(losses.cosines(asked, found), step.ranked.grades, 0.2)
+    moved = (asked - queries[:, :3]).abs().mean() + (found - documents[:, :3]).abs().mean()
+    # Query 0 is answered by candidates 0 (grade 2) and 2, query 1 by candidate 1.
+    apart = [2 * (found[0] - asked[0]).abs().mean(), (found[2] - asked[0]).abs().mean(),
+             (found[1] - asked[1]).abs().mean()]  # fmt: skip
+    expected = rank + 0.5 * moved + 0.25 * sum(apart) / 4
+    cost = method._loss(module, predictor, task, step.ranked)
+    torch.testing.assert_close(cost, expected)
+
+
+@pytest.mark.parametrize("ranked", [False, True])
+def test_matryoshka_adaptors_loss_is_of_every_prefix(small, ranked):
+    task, step = small
+    rows, near = task.documents[[5, 2, 7]], torch.tensor([[0, 1], [3, 4], [6, 0]])
+    wanted = (rows[:, None] * task.documents[near]).sum(dim=2)
+    nearest = torch.zeros(8, 2, dtype=torch.int64), torch.zeros(8, 2)
+    nearest[0][[5, 2, 7]], nearest[1][[5, 2, 7]] = near, wanted
+    module, mapped = shaken(6, rows, 0)
+    others = module(task.documents[near.flatten()]).view(3, 2, 6)
+    asked, found = module(task.queries[[3, 0]]), module(task.documents[[1, 6, 4]])
+    expected = 0.25 * (mapped - rows).abs().mean()
+    for stop in (2, 6):
+        expected += losses.neighbours(mapped[:, :stop], others[..., :stop], wanted)
+        expected += 0.5 * losses.pairs(mapped[:, :stop], rows)
+        if ranked:
+            scores = losses.cosines(asked[:, :stop], found[:, :stop])
+            expected += 0.75 * losses.ranking(scores, step.ranked.grades, 0.2)
+    method = MatryoshkaAdaptor(dim=2, alpha=0.5, beta=0.25, ranking=0.75, temperature=0.2)
+    cost = method._loss(module, task, step, nearest, (2, 6), ranked=ranked)
+    torch.testing.assert_close(cost, expected)
+
+
+def test_matryoshka_adaptor_trains_doublings_and_slows_down(monkeypatch):
+    rates, seen = [], []
+    monkeypatch.setattr(
+        adaptors, "descend", lambda *_, schedule, **__: rates.append(schedule.learning_rate)
+    )
+    monkeypatch.setattr(losses, "pairs", lambda cut, raw: seen.append(cut.shape[1]) or cut.sum())
+    MatryoshkaAdaptor(dim=6, learning_rate=0.01, slower=0.2).fit(rotated())
+    np.testing.assert_allclose(rates, [0.01, 0.002])
+    lessons = []
+    monkeypatch.setattr(adaptors, "descend", lambda module, lesson, **_: lessons.append(lesson))
+    wide = TrainingSet(documents=unit(50, 100))
+    MatryoshkaAdaptor(dim=70).fit(wide)
+    lessons[0].loss(next(iter(lessons[0].batches(1))))
+    assert seen == [32, 64, 70, 100]
 
 
 def test_search_adaptor_has_a_map_for_each_width():

@@ -6,15 +6,18 @@ import pytest
 import torch
 
 from helpers import unit
-from planted import rotated
+from planted import misleading, rotated
 from vecpress.arrays import normalize, truncate
-from vecpress.compressors.chain import Frozen, Layer
-from vecpress.compressors.linear import PCA, PowerPCA, Truncation
+from vecpress.compressors import chain
+from vecpress.compressors.chain import Frozen, Layer, Losses, train_layer
+from vecpress.compressors.linear import PowerPCA, Truncation
 from vecpress.compressors.smec import SMEC
+from vecpress.compressors.task import Task
 from vecpress.compressors.watch import Gradients
 from vecpress.errors import ConfigError
 from vecpress.head import Head
 from vecpress.stages import TrainingSet
+from vecpress.training import Schedule, Told
 
 QUICK = {"epochs": 6, "batch_size": 32, "patience": 6}
 
@@ -78,14 +81,16 @@ def test_continuing_keeps_every_bit_and_adds_narrower_maps():
 
 
 def test_any_linear_head_can_be_continued():
-    training = rotated(queries=600, documents=900)
-    pca = PCA(dim=8).fit(training)
-    more = SMEC(dim=4, **QUICK | {"epochs": 25, "learning_rate": 1e-2}).extend(pca, training)
-    assert more.dims == (8, 4)
-    assert found(more.truncate(4), training) > found(pca.truncate(4), training)
-    with pytest.raises(ConfigError, match=r"^a head of 8 dimensions is continued to fewer, got 8$"):
-        SMEC(dim=8).extend(pca, training)
-    bent = Head(weights=pca.weights, biases=pca.biases, layer_norm=True)
+    training = rotated()
+    cut = Truncation(dim=12).fit(training)
+    more = SMEC(dim=8, **QUICK | {"epochs": 25, "learning_rate": 1e-2}).extend(cut, training)
+    assert more.dims == (12, 8)
+    assert found(more.truncate(8), training) > found(cut.truncate(8), training) + 0.2
+    with pytest.raises(
+        ConfigError, match=r"^a head of 12 dimensions is continued to fewer, got 12$"
+    ):
+        SMEC(dim=12).extend(cut, training)
+    bent = Head(weights=cut.weights, biases=cut.biases, layer_norm=True)
     with pytest.raises(ConfigError, match=r"^only a linear head can be continued, got one with a "):
         SMEC(dim=4).extend(bent, training)
 
@@ -110,6 +115,75 @@ def test_training_that_only_harms_leaves_the_start():
     assert {row["what"] for row in events(rows, "kept")} == {"start"}
     start = PowerPCA(dim=6).fit(training)
     np.testing.assert_allclose(head.compress(unit(9, 12)), start.compress(unit(9, 12)), atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"sequential": False}, {"memory": 0}])
+def test_what_helps_at_other_widths_only_is_not_kept(options):
+    training, rows = misleading(), []
+    head = fit(training, rows, dim=4, nested_dims=(4,), epochs=15, learning_rate=1e-2, **options)
+    assert {row["what"] for row in events(rows, "kept")} == {"start"}
+    start = PowerPCA(dim=4).fit(training)
+    kept = head.compress(training.queries) @ head.compress(training.documents).T
+    expected = start.compress(training.queries) @ start.compress(training.documents).T
+    np.testing.assert_allclose(kept, expected, atol=1e-5)
+
+
+class Lessons(list):
+    """Catches what a layer would be trained with."""
+
+    def __call__(self, module, lesson, **_):
+        self.append(lesson)
+        return False
+
+
+@pytest.fixture
+def lesson(monkeypatch):
+    """Give a layer's lesson for given losses, and the layer."""
+
+    def prepare(**options):
+        caught = Lessons()
+        monkeypatch.setattr(chain, "descend", caught)
+        task = Task(rotated(), share=0.25, held_out_by="query", negatives=3, seed=0,
+                    device=torch.device("cpu"))  # fmt: skip
+        made = Layer(torch.eye(12), (6, 3), adaptive=True, seed=0)
+        asked = {"memory": 50, "neighbours": 3, "alpha": 1.0, "temperature": 1.0} | options
+        train_layer(made, Frozen.nothing(12), task, Losses(**asked), Schedule(epochs=11),
+                    Told(stage="12 -> 6", figure=task.figure), (6,))  # fmt: skip
+        return caught[0], made
+
+    return prepare
+
+
+def test_the_selection_cools_from_epoch_to_epoch(lesson):
+    taught, made = lesson()
+    taus = []
+    for epoch in (1, 6, 11):
+        taught.batches(epoch)
+        taus.append(made.tau)
+    np.testing.assert_allclose(taus, [1, 10**-0.5, 0.1])
+
+
+def test_the_selection_learns_ten_times_as_fast(lesson):
+    taught, made = lesson()
+    taught.loss(next(iter(taught.batches(1)))).backward()
+    assert (made.logits.grad != 0).any()
+    weights, logits = made.groups(0.01)
+    assert "lr" not in weights
+    assert logits["lr"] == pytest.approx(0.1)
+    assert logits["params"][0] is made.logits
+
+
+@pytest.mark.parametrize(
+    "other", [{"temperature": 0.1}, {"alpha": 0.5}, {"memory": 0}, {"neighbours": 1}]
+)
+def test_every_option_of_the_losses_counts(lesson, other):
+    costs = []
+    for options in ({}, other):
+        taught, _ = lesson(**options)
+        first, second = [*taught.batches(1), *taught.batches(2)][:2]
+        taught.loss(first)  # fills the memory
+        costs.append(float(taught.loss(second).detach()))
+    assert costs[0] != costs[1]
 
 
 def test_with_the_papers_start_nothing_learned_is_the_input_cut():
@@ -186,7 +260,7 @@ def test_noise_is_gumbels():
 
 def test_when_training_is_over_the_selection_is_fixed():
     made, x = layer(), torch.from_numpy(unit(5, 8))
-    wide, three, one = made.kept(x)
+    wide, three, one = made.kept(x, made.widths)
     np.testing.assert_array_equal(wide.detach(), x.flip(1))
     np.testing.assert_array_equal(three.detach(), x[:, [7, 6, 5]])
     np.testing.assert_array_equal(one.detach(), x[:, [7]])

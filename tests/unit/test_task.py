@@ -62,6 +62,9 @@ def test_queries_that_hang_together_are_not_torn_apart():
     pairs = [(0, 0), (1, 0), (1, 1), (2, 1), (3, 5), (3, 0)]
     made = task(training(pairs, [1, 1, 1, 1, 1, 0]), held_out_by="document", share=0.25)
     assert held_out(made) == {3}
+    assert held_out(task(training([(q, q // 5) for q in range(20)]), held_out_by="document")) in [
+        {*range(start, start + 5)} for start in (0, 5, 10, 15)
+    ]
     with pytest.raises(
         ConfigError,
         match=r"^the 3 queries hang together by shared answers, so none can be held out by "
@@ -90,7 +93,8 @@ def test_hard_negatives_are_the_nearest_that_nobody_judged():
     made = task(given)
     for query in map(int, made.learners):
         scores = given.documents @ given.queries[query]
-        expected = [d for d in np.argsort(-scores) if d not in made.answers[query]][:50]
+        good = {d for d, grade in made.answers[query].items() if grade > 0}
+        expected = [d for d in np.argsort(-scores) if d not in good][:50]
         np.testing.assert_array_equal(made.hard[query], expected)
 
 
@@ -105,6 +109,32 @@ def test_a_batch_knows_every_grade_of_its_candidates():
             assert int(ranked.drawn[i].sum()) == 4  # of six answers
             assert (ranked.grades[i][ranked.drawn[i]] > 0).all()
         assert len(ranked.candidates) <= 3 * (4 + 3)
+
+
+def test_what_is_judged_to_be_no_answer_is_a_negative():
+    """One answer and 30 judged zeros per query: the answer is in every step."""
+    pairs = [(q, (q + i) % 40) for q in range(10) for i in range(31)]
+    grades = [1.0 if i == 0 else 0.0 for _ in range(10) for i in range(31)]
+    made = task(training(pairs, grades))
+    for step in made.batches(4):
+        for i, query in enumerate(map(int, step.ranked.queries)):
+            assert step.ranked.candidates[step.ranked.drawn[i]].tolist() == [query]
+            assert float(step.ranked.grades[i].sum()) == 1
+    assert all(query not in made.hard[query] for query in map(int, made.learners))
+    assert all(len(made.hard[query]) == 39 for query in map(int, made.learners))
+
+
+def test_scores_that_are_no_numbers_are_no_figure():
+    made = task(training([(q, q) for q in range(12)]))
+    judged = made.judge(lambda x: [x * torch.nan])
+    assert np.isnan(judged).all()
+
+
+def test_a_sample_is_drawn_from_everywhere():
+    made = task(TrainingSet(documents=unit(9000, 4)))
+    assert len(made.sample) == 8192
+    assert len(set(made.sample.tolist())) == 8192
+    assert made.sample.max() > 8900
 
 
 def test_an_epoch_is_a_pass_over_the_longer_and_rounds_of_the_other():

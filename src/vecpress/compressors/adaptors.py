@@ -242,10 +242,11 @@ class MatryoshkaAdaptor:
     ) -> None:
         ranked = told.stage.endswith(" supervised")
         speed = self.learning_rate * (self.slower if ranked else 1)
+        served = [stop for stop in stops if stop <= self.dim]
         lesson = Lesson(
             batches=lambda _: task.batches(self.batch_size),
             loss=lambda step: self._loss(module, task, step, nearest, stops, ranked=ranked),
-            judge=lambda: task.judge(lambda x: prefixes(module(x), stops)),
+            judge=lambda: task.judge(lambda x: prefixes(module(x), served)),
         )
         with fast_products(task.device):
             descend(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vecpress import losses
 from vecpress.compressors.memory import Memory
-from vecpress.compressors.task import Ranked, Step, Task
+from vecpress.compressors.task import Ranked, Step, Task, prefixes
 from vecpress.compressors.watch import Gradients
 from vecpress.head import Head
 from vecpress.training import Lesson, Schedule, Told, descend
@@ -103,10 +103,9 @@ class Layer(nn.Module):
             return torch.arange(len(self.bias), device=self.bias.device)
         return self.logits.detach().argsort(descending=True, stable=True)
 
-    def kept(self, x: Float[Tensor, "n w"]) -> list[Tensor]:
+    def kept(self, x: Float[Tensor, "n w"], widths: Sequence[int]) -> list[Tensor]:
         """Give what each width makes of the input, as it will be when training is over."""
-        y = self(x)[:, self.order()]
-        return [y[:, :width] for width in self.widths]
+        return prefixes(self(x)[:, self.order()], widths)
 
     def masks(self) -> list[Tensor]:
         """Draw which outputs each width sees, 1 or 0, with gradients to every logit.
@@ -121,8 +120,8 @@ class Layer(nn.Module):
             return [(numbers < width).to(self.weight.dtype) for width in self.widths]
         uniform = torch.rand(size, generator=self._generator).clamp_min(1e-20)
         noise = -(-uniform.log()).clamp_min(1e-20).log()
-        soft = ((self.logits + noise.to(self.logits)) / self.tau).softmax(dim=0)
-        order = soft.argsort(descending=True)
+        noisy = self.logits + noise.to(self.logits)
+        soft, order = (noisy / self.tau).softmax(dim=0), noisy.argsort(descending=True)
         masks = []
         for width in self.widths:
             hard = torch.zeros_like(soft).index_fill(0, order[:width], 1.0)
@@ -138,13 +137,19 @@ class Layer(nn.Module):
 
 
 def train_layer(
-    layer: Layer, frozen: Frozen, task: Task, asked: Losses, schedule: Schedule, told: Told
+    layer: Layer,
+    frozen: Frozen,
+    task: Task,
+    asked: Losses,
+    schedule: Schedule,
+    told: Told,
+    judged: Sequence[int],
 ) -> None:
-    """Train a layer on what the frozen ones make of the embeddings."""
+    """Train a layer on what the frozen ones make of the embeddings, judged at some widths."""
     documents = frozen(task.documents)
     queries = None if task.queries is None else frozen(task.queries)
-    memory = Memory(task.documents, asked.memory) if asked.memory and asked.alpha else None
     unsupervised = asked.alpha if task.supervised else 1.0
+    memory = Memory(task.documents, asked.memory) if asked.memory and unsupervised else None
 
     def batches(epoch: int) -> Any:
         share = (epoch - 1) / max(schedule.epochs - 1, 1)
@@ -190,7 +195,7 @@ def train_layer(
         Lesson(
             batches=batches,
             loss=loss,
-            judge=lambda: task.judge(lambda x: layer.kept(frozen(x))),
+            judge=lambda: task.judge(lambda x: layer.kept(frozen(x), judged)),
             gradients=Gradients(layer.weight, layer.widths, layer.order),
             parameters=layer.groups(schedule.learning_rate),
         ),

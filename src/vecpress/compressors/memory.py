@@ -34,12 +34,16 @@ class Memory:
         scores = batch @ self._keys.T
         empty = (self._rows < 0)[None, :] | (self._rows[None, :] == rows[:, None])
         best = scores.masked_fill(empty, -torch.inf).topk(min(k, len(self._keys)))
-        return self._rows[best.indices].clamp_min(0), best.values
+        return torch.where(best.values.isfinite(), self._rows[best.indices], 0), best.values
 
     def push(self, batch: Float[Tensor, "b d"], rows: Int64[Tensor, " b"]) -> None:
-        """Take a batch in, in place of the oldest."""
+        """Take a batch of different embeddings in, in place of the oldest.
+
+        One that was there already moves to the end: nothing is its own neighbour twice.
+        """
         size = len(self._keys)
         batch, rows = batch[-size:], rows[-size:]
+        self._rows[torch.isin(self._rows, rows)] = -1
         places = (self._next + torch.arange(len(rows), device=rows.device)) % size
         self._keys[places] = batch
         self._rows[places] = rows

@@ -39,13 +39,13 @@ class SMEC:
         neighbours: S-XBM's k.
         alpha: Weight of the pair loss beside the ranking loss.
         temperature: Of the ranking loss; the paper has none, which is 1, and best here.
-        negatives: Hard negatives per query and step, drawn among the unjudged documents nearest to
-            it; the other queries' candidates are negatives too.
+        negatives: Hard negatives per query and step, drawn among the documents nearest to it
+            that do not answer it; the other queries' candidates are negatives too.
         init: The first layer's start: "pca" (power-scaled, see `gamma`) or "identity", which cuts
             the input.
         gamma: Of the PCA start; coordinate i is scaled by lambda_i ** (-gamma / 2).
         held_out: Share of the queries, or of the documents where there are none, that judges.
-        held_out_by: "query", or "document" to judge by answers never seen in training.
+        held_out_by: "query", or "document" to judge by answers that no learning query has.
         epochs: Passes over the data per layer, at most.
         batch_size: Documents, and queries, per step.
         learning_rate: AdamW's; the selection learns ten times as fast.
@@ -140,14 +140,16 @@ class SMEC:
             widths = (width, below) if self.sequential else (*stops, max(stops[-1] // 2, 1))
             frozen = frozen.cut(width)
             layer = Layer(start, widths, adaptive=self.adaptive, seed=task.seed).to(task.device)
-            layer.settle(frozen(task.documents[:8192]))
+            layer.settle(frozen(task.documents[task.sample]))
+            served = [w for w in widths if w in stops_of(self)] or [self.dim]
             told = replace(told, stage=" -> ".join(map(str, widths)))
             with fast_products(task.device):
-                train_layer(layer, frozen, task, self._losses(), schedule_of(self), told)
+                train_layer(layer, frozen, task, self._losses(), schedule_of(self), told, served)
             frozen = frozen.then(layer)
             told.log(
                 describe_selection(
-                    task.training,
+                    task.documents[task.sample].cpu().numpy(),
+                    task.training.models,
                     frozen.weight.cpu().numpy(),
                     frozen.bias.cpu().numpy(),
                     order=layer.order().cpu().numpy(),

@@ -23,9 +23,10 @@ Maps = Callable[[Tensor], Sequence[Tensor]]
 
 RANKS = 10
 _SEARCHED = 8192  # documents that held-out queries search in, beside those judged for them
+_MOST_QUERIES = 2000  # held-out queries
 _MOST_CASES = 500  # held-out documents that play queries where there are none
-_DRAWN = 4  # judged documents of each query that a step sees
-_MINED = 50  # unjudged documents nearest to a query, among which hard negatives are drawn
+_DRAWN = 4  # answers of each query that a step sees
+_MINED = 50  # other documents nearest to a query, among which hard negatives are drawn
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,8 +59,13 @@ class Task:
 
     With judgements, `share` of the queries judge and all documents teach; queries are split whole,
     never their pairs. Under `held_out_by="document"` queries that share an answer stay together, so
-    what judges are answers never seen in training. Without judgements, documents that play queries
-    judge.
+    what judges are answers that no learning query has. Without judgements, documents that play
+    queries judge.
+
+    Attributes:
+        documents: On the device.
+        queries: On the device, or None.
+        sample: Rows of documents that stand for all.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class Task:
         self.answers: dict[int, dict[int, float]] = {}
         self.supervised = training.is_supervised
         self.teachers = np.arange(n)
+        self.sample = np.sort(np.random.default_rng(seed).permutation(n)[:_SEARCHED])
         if self.supervised:
             assert training.queries is not None
             self.queries = as_tensor(training.queries, device)
@@ -102,12 +109,14 @@ class Task:
                 "training on judgements needs at least 2 queries that a document answers, so that "
                 f"one can judge, got {len(asked)}: give more, or train without them"
             )
-        wanted = min(max(1, round(len(asked) * share)), len(asked) - 1)
+        wanted = min(max(1, round(len(asked) * share)), len(asked) - 1, _MOST_QUERIES)
         groups = _together(self.answers) if by == "document" else [[query] for query in asked]
         held_out: list[int] = []
         for group in self.rng.permutation(len(groups)):
-            if len(held_out) + len(groups[group]) <= max(wanted, 1):
+            if len(held_out) + len(groups[group]) <= wanted:
                 held_out += groups[group]
+        if not held_out and len(groups) > 1:
+            held_out = min(groups, key=len)
         if not held_out:
             raise ConfigError(
                 f"the {len(asked)} queries hang together by shared answers, so none can be held "
@@ -145,17 +154,17 @@ class Task:
         self.figure = f"held-out agreement@{RANKS}"
 
     def _mine(self) -> None:
-        """Find the unjudged documents nearest to each learning query, in the frozen embeddings."""
+        """Find the documents nearest to each learning query, in float, that do not answer it."""
         assert self.queries is not None
-        most = max(len(self.answers[int(query)]) for query in self.learners)
+        most = max(len(_good(self.answers[int(query)])) for query in self.learners)
         k = min(_MINED + most, len(self.documents))
         self.hard: dict[int, Array] = {}
         for rows in blocks(len(self.learners), 512):
             asked = self.queries[self._rows(self.learners[rows])]
             nearest = (asked @ self.documents.T).topk(k).indices.cpu().numpy()
             for query, found in zip(self.learners[rows], nearest, strict=True):
-                judged = list(self.answers[int(query)])
-                self.hard[int(query)] = found[~np.isin(found, judged)][:_MINED]
+                good = _good(self.answers[int(query)])
+                self.hard[int(query)] = found[~np.isin(found, good)][:_MINED]
 
     def judge(self, maps: Maps) -> Float64[Array, " cases"]:
         """Give nDCG@10 for each held-out case, averaged over the widths of `maps`."""
@@ -192,7 +201,7 @@ class Task:
         """Put some answers and some hard negatives of every query of a batch side by side."""
         own, hard = [], []
         for query in map(int, queries):
-            own.append(self.rng.permutation(list(self.answers[query]))[:_DRAWN])
+            own.append(self.rng.permutation(_good(self.answers[query]))[:_DRAWN])
             hard.append(self.rng.permutation(self.hard[query])[: self.negatives])
         rows = np.unique(np.concatenate([*own, *hard]).astype(np.int64))
         place = {int(row): i for i, row in enumerate(rows)}
@@ -212,7 +221,7 @@ class Task:
     def neighbours(self, k: int) -> tuple[Int64[Tensor, "n k"], Float[Tensor, "n k"]]:
         """Find each document's k nearest others among those that teach: rows and cosines.
 
-        Where there are fewer than k, the row 0 and -inf.
+        At most as many as there are teachers; where there are fewer, the row 0 and -inf.
         """
         teachers = self._rows(self.teachers)
         known = self.documents[teachers]
@@ -222,7 +231,8 @@ class Task:
             own = torch.arange(rows.start, rows.stop, device=self.device)
             scores.masked_fill_(own[:, None] == teachers[None, :], -torch.inf)
             best = scores.topk(min(k, len(teachers)))
-            found.append((teachers[best.indices], best.values))
+            rows_found = torch.where(best.values.isfinite(), teachers[best.indices], 0)
+            found.append((rows_found, best.values))
         near, cosine = (torch.cat(parts) for parts in zip(*found, strict=True))
         return near, cosine
 
@@ -243,6 +253,11 @@ def _answers(training: TrainingSet) -> dict[int, dict[int, float]]:
     for (query, document), grade in zip(training.positives, grades, strict=True):
         answers.setdefault(int(query), {})[int(document)] = max(float(grade), 0.0)
     return {query: judged for query, judged in answers.items() if max(judged.values()) > 0}
+
+
+def _good(judged: dict[int, float]) -> list[int]:
+    """List the documents that answer a query."""
+    return [document for document, grade in judged.items() if grade > 0]
 
 
 def _together(answers: dict[int, dict[int, float]]) -> list[list[int]]:
@@ -267,9 +282,9 @@ def _together(answers: dict[int, dict[int, float]]) -> list[list[int]]:
 
 
 def _ndcg(scores: Float[Tensor, "q n"], gains: Float[Tensor, "q n"]) -> Float[Tensor, " q"]:
-    """Give nDCG@10 with linear gains, as `vecpress.evaluate` computes it."""
+    """Give nDCG@10 with linear gains, as `vecpress.evaluate` does; NaN where a score is none."""
     k = min(RANKS, scores.shape[1])
     discounts = 1 / torch.arange(2, k + 2, dtype=scores.dtype, device=scores.device).log2()
     found = gains.gather(1, scores.topk(k).indices) @ discounts
     ideal = gains.topk(k).values @ discounts
-    return found / ideal
+    return torch.where(scores.isfinite().all(dim=1), found / ideal, torch.nan)

@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 from torch import Tensor, nn
 
 from vecpress.arrays import Array
 from vecpress.importance import importance, shares
-from vecpress.stages import TrainingSet
 
 
 class Gradients:
@@ -60,7 +59,8 @@ class Gradients:
 
 
 def describe_selection(
-    training: TrainingSet,
+    sample: Float32[Array, "n d"],
+    models: tuple[tuple[str, int], ...],
     weight: Float64[Array, "w d"],
     bias: Float64[Array, " w"],
     *,
@@ -71,14 +71,14 @@ def describe_selection(
     """Say which outputs of a layer survive, how much each matters, and whose they are.
 
     Args:
-        training: What the layer learned from.
+        sample: Documents that stand for all.
+        models: Names and widths, as in `TrainingSet`.
         weight: The whole map down to the layer, its outputs in the order of the selection.
         bias: Its bias.
         order: Which output of the layer each of them is.
         below: How many of them the next width keeps.
         stage: Name of the layer.
     """
-    sample = np.asarray(training.documents[:8192], np.float32)
     outputs = (sample @ weight.T + bias).astype(np.float32)
     worth = np.empty(len(order))
     worth[order] = importance(outputs) if len(outputs) > 1 else np.zeros(len(order))
@@ -88,7 +88,7 @@ def describe_selection(
         "stage": stage,
         "kept": sorted(order[:below].tolist()),
         "importance": worth.tolist(),
-        "models": shares(weight[:below], sample, training.models),
+        "models": shares(weight[:below], sample, models),
         "kept_of_important": float(np.isin(best, order[:below]).mean()),
         "prefix_of_important": float((best < below).mean()),
     }
