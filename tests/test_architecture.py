@@ -44,7 +44,7 @@ THIRD_PARTY = {  # who may import it; numpy and jaxtyping are everyone's
     },
     "tensorboard": {"tracking"},
     "sentence_transformers": {"encoders/sentence_transformer"},
-    "faiss": {"scan"},
+    "faiss": {"scan", "quantizers/product"},
     "onnxruntime": {"encoders/onnx"},
     "tokenizers": {"encoders/onnx", "encoders/static"},
     "sklearn": {"encoders/lexical"},

@@ -49,10 +49,15 @@ QUANTIZERS = {
     "percentile": Entry("vecpress.quantizers.scalar:Percentile"),
     "int8": Entry("vecpress.quantizers.scalar:Int8"),
     "binary": Entry("vecpress.quantizers.scalar:Binary"),
+    "lloyd-max": Entry("vecpress.quantizers.scalar:LloydMax"),
+    "gaussian": Entry("vecpress.quantizers.scalar:Gaussian"),
+    "pq": Entry("vecpress.quantizers.product:PQ", "search", ("faiss",)),
+    "opq": Entry("vecpress.quantizers.product:OPQ", "search", ("faiss",)),
 }
 FITTED = {
     "head": Entry("vecpress.head:Head"),
-    "scalar-codec": Entry("vecpress.quantizers.scalar:ScalarCodec"),
+    "scalar-codec": Entry("vecpress.quantizers.cells:ScalarCodec"),
+    "product-codec": Entry("vecpress.quantizers.product:ProductCodec"),
     "concat": Entry("vecpress.encoders.combine:Concat"),
     "fitted-lexical": Entry("vecpress.encoders.lexical:LexicalEncoder", "lexical", ("sklearn",)),
     "sentence-transformer": ENCODERS["sentence-transformer"],

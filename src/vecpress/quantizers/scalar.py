@@ -6,144 +6,11 @@ They differ only in where they cut; what they fit is always a `ScalarCodec`.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Float64
 
-from vecpress.arrays import Array, blocks, normalize, pack, unpack
-from vecpress.errors import ConfigError, ShapeError
-
-_ROWS = 16384  # rows worked on at a time: bounds the temporaries
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ScalarCodec:
-    """Cell borders and the value each cell stands for, per dimension.
-
-    A cell holds its lower border. Codes are decoded to levels and renormalized, and meet a float
-    query. Comparing cell indices with each other, as the code behind arXiv:2510.04626 does, ranks
-    worse at the same bytes.
-
-    Attributes:
-        borders: Where one cell ends and the next begins, ascending.
-        levels: What a cell stands for.
-        bits: Bits per dimension, 1 to 8; `2**bits` cells.
-        rotation: Orthogonal matrix applied (from the right) before cutting, or None.
-    """
-
-    borders: Float32[Array, "d cuts"]
-    levels: Float32[Array, "d cells"]
-    bits: int
-    rotation: Float32[Array, "d d"] | None = None
-
-    @property
-    def dim(self) -> int:
-        """Width of the embeddings it takes."""
-        return int(self.levels.shape[0])
-
-    @property
-    def code_bytes(self) -> int:
-        """Bytes stored per vector: the packed cells, nothing else."""
-        return -(-self.dim * self.bits // 8)
-
-    def quantize(self, embeddings: Float32[Array, "n d"]) -> UInt8[Array, "n code_bytes"]:
-        """Give each row its code: the packed indices of its cells.
-
-        Raises:
-            ShapeError: the rows are not `dim` wide.
-        """
-        if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
-            raise ShapeError(
-                f"this codec takes {self.dim}-dimensional embeddings, got shape "
-                f"{embeddings.shape}: was it calibrated on the same head, at the same width?"
-            )
-        codes = np.empty((len(embeddings), self.code_bytes), np.uint8)
-        for rows in blocks(len(embeddings), _ROWS):
-            codes[rows] = pack(self._cells(self.project(embeddings[rows])), self.bits)
-        return codes
-
-    def dequantize(self, codes: UInt8[Array, "n code_bytes"]) -> Float32[Array, "n d"]:
-        """Give the unit embedding that each code stands for."""
-        decoded = self.decode(codes)
-        return normalize(decoded if self.rotation is None else decoded @ self.rotation.T)
-
-    def project(self, queries: Float32[Array, "q d"]) -> Float32[Array, "q d"]:
-        """Rotate, if the codec has a rotation."""
-        return queries if self.rotation is None else queries @ self.rotation
-
-    def decode(self, codes: UInt8[Array, "n code_bytes"]) -> Float32[Array, "n d"]:
-        """Give the level of each cell, neither rotated back nor renormalized.
-
-        Raises:
-            ShapeError: the codes are not `code_bytes` wide.
-        """
-        self._check(codes)
-        if 8 % self.bits == 0:  # a byte of the code is a row of a table
-            numbers, tables = codes, self.tables()
-        else:
-            numbers, tables = unpack(codes, self.bits, self.dim), self.levels[:, :, None]
-        groups, cells, width = tables.shape
-        offsets = np.arange(groups, dtype=np.int32) * cells
-        flat = tables.reshape(-1, width).take(numbers + offsets, axis=0)
-        decoded = flat.reshape(len(codes), groups * width)
-        return np.ascontiguousarray(decoded[:, : self.dim])
-
-    def tables(self) -> Float32[Array, "m k w"]:
-        """Join as many dimensions as fit into one byte: their levels' Cartesian product."""
-        width = 8 // self.bits
-        groups = -(-self.dim // width)
-        levels = np.zeros((groups * width, 2**self.bits), np.float32)
-        levels[: self.dim] = self.levels
-        numbers = np.arange(2 ** (self.bits * width))
-        tables = np.empty((groups, len(numbers), width), np.float32)
-        for i in range(width):
-            tables[:, :, i] = levels[i::width, (numbers >> (i * self.bits)) % 2**self.bits]
-        return tables
-
-    def coarser(self, bits: int) -> "ScalarCodec":
-        """Read the same codes at fewer bits: the top bits of a cell index are the coarser cell.
-
-        Exact for cells of equal mass, whose joint level is the mean of the levels.
-
-        Raises:
-            ConfigError: `bits` is not between 1 and `self.bits`.
-        """
-        self._check_bits(bits)
-        step = 2 ** (self.bits - bits)
-        borders = np.ascontiguousarray(self.borders[:, step - 1 :: step])
-        levels = self.levels.reshape(self.dim, -1, step).mean(axis=2, dtype=np.float32)
-        return replace(self, borders=borders, levels=_inside(levels, borders), bits=bits)
-
-    def coarsen(self, codes: UInt8[Array, "n code_bytes"], bits: int) -> UInt8[Array, "n b"]:
-        """Turn this codec's codes into codes of `coarser(bits)`, without the embeddings.
-
-        Raises:
-            ConfigError: `bits` is not between 1 and `self.bits`.
-            ShapeError: the codes are not `code_bytes` wide.
-        """
-        self._check_bits(bits)
-        self._check(codes)
-        return pack(unpack(codes, self.bits, self.dim) >> np.uint8(self.bits - bits), bits)
-
-    def _check(self, codes: Array) -> None:
-        if codes.ndim != 2 or codes.shape[1] != self.code_bytes:
-            raise ShapeError(
-                f"this codec's codes are {self.code_bytes} bytes wide, got shape {codes.shape}: "
-                "were they made by another artifact?"
-            )
-
-    def _check_bits(self, bits: int) -> None:
-        if not 1 <= bits <= self.bits:
-            raise ConfigError(f"bits must be between 1 and {self.bits}, got {bits}")
-
-    def _cells(self, x: Float32[Array, "n d"]) -> UInt8[Array, "n d"]:
-        """Count the borders at or below each value."""
-        cells = np.zeros(x.shape, np.uint8)
-        if self.bits <= 4:
-            for border in self.borders.T:
-                cells += x >= border
-            return cells
-        for j, column in enumerate(np.ascontiguousarray(x.T)):
-            cells[:, j] = np.searchsorted(self.borders[j], column, side="right")
-        return cells
+from vecpress.arrays import Array
+from vecpress.errors import ConfigError
+from vecpress.quantizers.cells import ScalarCodec, cell_means, inside, sorted_columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,12 +49,92 @@ class Percentile:
                 f"got {len(calibration)}: give more documents, or ask for fewer bits"
             )
         rotation = random_rotation(calibration.shape[1], seed) if self.rotate else None
-        columns = _sorted_columns(calibration, rotation)
+        columns = sorted_columns(calibration, rotation)
         cuts = np.arange(1, cells) / cells
         borders = np.quantile(columns, cuts, axis=1).T.astype(np.float32)
         return ScalarCodec(
             borders=np.ascontiguousarray(borders),
-            levels=_cell_means(columns, borders),
+            levels=cell_means(columns, borders),
+            bits=self.bits,
+            rotation=rotation,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LloydMax:
+    """The cells of least squared error: 1-d k-means in every dimension.
+
+    Attributes:
+        bits: Bits per dimension, 1 to 8.
+        rotate: As in `Percentile`.
+        iterations: Rounds of k-means, at most; it starts from cells of equal mass.
+
+    Source: Lloyd 1982, Max 1960.
+    """
+
+    bits: int = 4
+    rotate: bool = False
+    iterations: int = 50
+
+    def __post_init__(self) -> None:
+        Percentile(bits=self.bits)
+        if self.iterations < 1:
+            raise ConfigError(f"iterations must be at least 1, got {self.iterations}")
+
+    def fit(self, calibration: Float32[Array, "n d"], *, seed: int = 0) -> ScalarCodec:
+        """Move borders midway between levels and levels to the means of their cells, in turn.
+
+        Raises:
+            ConfigError: there are fewer calibration embeddings than cells.
+        """
+        codec = Percentile(bits=self.bits, rotate=self.rotate).fit(calibration, seed=seed)
+        columns = sorted_columns(calibration, codec.rotation)
+        borders, levels = codec.borders, codec.levels
+        for _ in range(self.iterations):
+            middles = (levels[:, 1:] + levels[:, :-1]) / 2
+            if np.array_equal(middles, borders):
+                break
+            borders = np.ascontiguousarray(middles)
+            levels = cell_means(columns, borders)
+        return replace(codec, borders=borders, levels=levels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussian:
+    """The Lloyd-Max cells of a Gaussian, scaled to the second moment of each dimension.
+
+    After a random rotation coordinates are nearly Gaussian, so nothing but d moments is learned:
+    little calibration is needed. The scalar quantizer of TurboQuant.
+
+    Attributes:
+        bits: Bits per dimension, 1 to 8.
+        rotate: Whether to rotate at random first, as the source does.
+
+    Source: arXiv:2504.19874, its mean-squared-error variant.
+    """
+
+    bits: int = 4
+    rotate: bool = True
+
+    def __post_init__(self) -> None:
+        Percentile(bits=self.bits)
+
+    def fit(self, calibration: Float32[Array, "n d"], *, seed: int = 0) -> ScalarCodec:
+        """Measure the moments, and scale the cells.
+
+        Raises:
+            ConfigError: there are no calibration embeddings.
+        """
+        _need_some(calibration)
+        rotation = random_rotation(calibration.shape[1], seed) if self.rotate else None
+        columns = sorted_columns(calibration, rotation)
+        scale = np.sqrt((columns.astype(np.float64) ** 2).mean(axis=1))[:, None]
+        scale = np.maximum(scale, np.finfo(np.float32).tiny * 1e6)
+        borders, levels = _gaussian_cells(self.bits)
+        cut = (borders * scale).astype(np.float32)
+        return ScalarCodec(
+            borders=cut,
+            levels=inside((levels * scale).astype(np.float32), cut),
             bits=self.bits,
             rotation=rotation,
         )
@@ -211,9 +158,9 @@ class Binary:
         """
         _need_some(calibration)
         rotation = random_rotation(calibration.shape[1], seed) if self.rotate else None
-        columns = _sorted_columns(calibration, rotation)
+        columns = sorted_columns(calibration, rotation)
         borders = np.zeros((len(columns), 1), np.float32)
-        levels = _cell_means(columns, borders)
+        levels = cell_means(columns, borders)
         return ScalarCodec(borders=borders, levels=levels, bits=1, rotation=rotation)
 
 
@@ -236,6 +183,24 @@ class Int8:
         return ScalarCodec(borders=borders, levels=levels, bits=8)
 
 
+def _gaussian_cells(bits: int) -> tuple[Float64[Array, " cuts"], Float64[Array, " cells"]]:
+    """Solve for the cells of least squared error of N(0, 1): Lloyd's rounds on its density."""
+    x = np.linspace(-8, 8, 200_001)
+    mass = np.concatenate([[0.0], np.cumsum(np.exp(-(x**2) / 2))])
+    moment = np.concatenate([[0.0], np.cumsum(x * np.exp(-(x**2) / 2))])
+    # Many cells lie as the cube root of the density does (Panter and Dite 1951): a near start.
+    spread = np.cumsum(np.exp(-(x**2) / 6))
+    borders = x[np.searchsorted(spread, np.arange(1, 2**bits) / 2**bits * spread[-1])]
+    for _ in range(1000):
+        ends = np.concatenate([[0], np.searchsorted(x, borders), [len(x)]])
+        levels = np.diff(moment[ends]) / np.maximum(np.diff(mass[ends]), 1e-300)
+        middles = (levels[1:] + levels[:-1]) / 2
+        if np.abs(middles - borders).max(initial=0) < 1e-7:
+            break
+        borders = middles
+    return borders, levels
+
+
 def random_rotation(dim: int, seed: int) -> Float32[Array, "dim dim"]:
     """Draw an orthogonal matrix uniformly (Mezzadri 2007, arXiv:math-ph/0609050)."""
     gaussian = np.random.default_rng(seed).normal(size=(dim, dim))
@@ -246,31 +211,3 @@ def random_rotation(dim: int, seed: int) -> Float32[Array, "dim dim"]:
 def _need_some(calibration: Array) -> None:
     if not len(calibration):
         raise ConfigError("a quantizer needs at least 1 calibration embeddings, got 0")
-
-
-def _sorted_columns(x: Float32[Array, "n d"], rotation: Array | None) -> Float32[Array, "d n"]:
-    return np.sort(np.ascontiguousarray((x if rotation is None else x @ rotation).T), axis=1)
-
-
-def _cell_means(
-    columns: Float32[Array, "d n"], borders: Float32[Array, "d cuts"]
-) -> Float32[Array, "d cells"]:
-    """Average the sorted values of each cell; an empty cell gets its nearest border."""
-    levels = np.empty((len(columns), borders.shape[1] + 1), np.float32)
-    for j, (column, border) in enumerate(zip(columns, borders, strict=True)):
-        ends = np.concatenate([[0], np.searchsorted(column, border, side="left"), [len(column)]])
-        sums: Float64[Array, " ends"] = np.concatenate([[0.0], np.cumsum(column, dtype=float)])
-        mass = np.diff(ends)
-        means = np.diff(sums[ends]) / np.maximum(mass, 1)
-        lower = np.concatenate([border[:1], border])
-        levels[j] = np.where(mass > 0, means, lower)
-    return _inside(levels, borders)
-
-
-def _inside(
-    levels: Float32[Array, "d cells"], borders: Float32[Array, "d cuts"]
-) -> Float32[Array, "d cells"]:
-    """Undo what rounding pushed out of its cell: quantizing a level has to give that cell."""
-    levels[:, 1:] = np.maximum(levels[:, 1:], borders)
-    levels[:, :-1] = np.minimum(levels[:, :-1], np.nextafter(borders, np.float32(-np.inf)))
-    return levels
