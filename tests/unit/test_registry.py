@@ -156,7 +156,8 @@ def test_requiring_a_submodule_that_does_not_exist_is_a_mistake_of_ours():
 
 
 def test_building_without_a_kind_lists_the_kinds():
-    with pytest.raises(ConfigError, match="needs a 'kind', one of binary, int8, percentile"):
+    kinds = "binary, gaussian, int8, lloyd-max, opq, percentile, pq"
+    with pytest.raises(ConfigError, match=f"needs a 'kind', one of {kinds}"):
         registry.build(registry.QUANTIZERS, {"bits": 4})
 
 
