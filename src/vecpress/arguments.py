@@ -1,6 +1,7 @@
 """From the words of a command line to the values of the library."""
 
 import os
+import shutil
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from vecpress.budget import parse_budget
 from vecpress.compare import Trained
 from vecpress.corpus import Benchmark, Corpus, read_corpus
 from vecpress.encoders.precomputed import SUFFIXES, Vectors, open_vectors
-from vecpress.errors import ConfigError
+from vecpress.errors import ConfigError, VecpressError
 from vecpress.extend import continuing
 from vecpress.fitting import learns_from_pairs
 from vecpress.folders import check_replaceable
@@ -115,10 +116,13 @@ def open_documents(path: str, *, vectors: bool) -> tuple[Documents, Sequence[str
         opened = open_vectors(path)
         return opened.array, opened.ids
     if vectors:
+        what, models = "texts", "minilm,wordllama"
+        if file.is_dir() and not (file / "corpus.jsonl").exists():
+            what, models = "images", "clip-vit-b-32"
         raise ConfigError(
-            f"{'stdin' if path == '-' else path} holds texts, and there is no model to encode "
-            "them: fit with some, such as --models minilm,wordllama, or give vectors as .npy, "
-            ".npz or .parquet"
+            f"{'stdin' if path == '-' else path} holds {what}, and there is no model to encode "
+            f"them: fit with some, such as --models {models}, or give vectors as .npy, .npz or "
+            ".parquet"
         )
     if file.suffix in (".npy", ".npz") and not absent:
         raise ConfigError(
@@ -196,8 +200,14 @@ def open_log(report_to: str, out: Path) -> Generator[Log]:
     if not report_to:
         yield unlogged
         return
-    with tensorboard(beside(out)) as log:
-        yield log
+    if beside(out).exists():
+        raise ConfigError(f"{beside(out)} exists: remove it, or choose another name for {out}")
+    try:
+        with tensorboard(beside(out)) as log:
+            yield log
+    except VecpressError:
+        shutil.rmtree(beside(out), ignore_errors=True)
+        raise
 
 
 def beside(out: Path) -> Path:
@@ -205,11 +215,12 @@ def beside(out: Path) -> Path:
     return out.with_name(f"{out.name}.tensorboard")
 
 
-def refuse_existing(out: Path, *, overwrite: bool) -> None:
+def refuse_existing(out: Path, *, overwrite: bool, file: bool = False) -> None:
     """Say it before the work, not after."""
     if out.exists() and not overwrite:
         raise ConfigError(f"{out} exists: choose another name, or add --overwrite")
-    check_replaceable(out)
+    if not file:
+        check_replaceable(out)
     home = next(folder for folder in out.absolute().parents if folder.exists())
     if not home.is_dir() or not os.access(home, os.W_OK):
         raise ConfigError(f"cannot write {out}: {home} is not a folder to write into")
@@ -232,6 +243,14 @@ def read_query(query: str) -> str:
 
 
 def as_item(query: str) -> Item:
-    """Take the name of an image that is there as the image, and anything else as a text."""
-    is_image = query.lower().endswith(SUFFIXES_OF_IMAGES) and Path(query).is_file()
-    return Image(query) if is_image else query
+    """Take the name of an image that is there as the image, and anything else as a text.
+
+    Raises:
+        ConfigError: it names a file of vectors, or an image that is not there.
+    """
+    there, names_image = Path(query).is_file(), query.lower().endswith(SUFFIXES_OF_IMAGES)
+    if there and Path(query).suffix in SUFFIXES:
+        raise ConfigError(f"this index takes texts or images, got a file of vectors: {query}")
+    if names_image and not there and len(query.split()) == 1:
+        raise ConfigError(f"there is no image {query}: give its path, or a text of several words")
+    return Image(query) if there and names_image else query

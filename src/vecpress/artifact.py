@@ -30,7 +30,8 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 Tensors = dict[str, np.ndarray]
 
-_LOG = "training.jsonl"
+LOG = "training.jsonl"
+"""Where the training log lies in a folder."""
 
 
 def save(
@@ -67,7 +68,7 @@ def save(
     with new_folder(folder, overwrite=overwrite) as draft:
         (draft / "tensors.safetensors").write_bytes(stored)
         if lines:
-            (draft / _LOG).write_bytes(lines)
+            (draft / LOG).write_bytes(lines)
         write_config(draft / "config.json", config)
         (draft / "README.md").write_text(card, encoding="utf-8")
 
@@ -82,7 +83,7 @@ def load(folder: str | Path) -> dict[str, Any]:
     config = _current(folder)
     stored = _checked(folder / "tensors.safetensors", config["tensors_sha256"])
     if "log_sha256" in config:
-        _checked(folder / _LOG, config["log_sha256"])
+        _checked(folder / LOG, config["log_sha256"])
     try:
         tensors = safetensors.numpy.load(stored)
     except SafetensorError as error:
@@ -106,7 +107,7 @@ def read_log(folder: str | Path) -> tuple[dict[str, Any], ...]:
     config = _current(folder)
     if "log_sha256" not in config:
         return ()
-    stored = _checked(folder / _LOG, config["log_sha256"])
+    stored = _checked(folder / LOG, config["log_sha256"])
     return tuple(json.loads(line) for line in stored.splitlines())
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vecpress.significance import FEWEST
+
 
 def describe(
     recipe: Mapping[str, Any],
@@ -49,7 +51,7 @@ def _training(provenance: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -
     lines = []
     if "pairs" in provenance:
         digest = provenance["pairs"]["digest"]
-        lines.append(f"- Learned from {judged(provenance['pairs'])} (digest `{digest}`)")
+        lines.append(f"- Was given {judged(provenance['pairs'])} (digest `{digest}`)")
     if "continues" in provenance:
         lines.append(f"- Continues the press with the fingerprint `{provenance['continues']}`")
     return lines + [f"- Head {sentence}" for sentence in kept(log)]
@@ -75,6 +77,11 @@ def kept(log: Sequence[Mapping[str, Any]]) -> list[str]:
             told = f"trained to epoch {row['epoch']}, {row['figure']} {held_out} (start {start}"
         else:
             told = f"kept the starting point; no epoch surely improved {row['figure']} ({start}"
+            if row.get("p_value") is not None and row.get("cases", FEWEST) < FEWEST:
+                told = (
+                    f"kept the starting point; {row['cases']} held-out queries are too few to be "
+                )
+                told += f"sure of a gain: give more pairs, so that {FEWEST} judge ({start}"
         chance = row.get("p_value")
         told += ")" if chance in (None, 1) else f", p = {_figure(chance)})"
         lines.append(f"{row['stage']}: {told}")

@@ -21,7 +21,7 @@ from vecpress.folders import new_folder
 from vecpress.index import Index
 from vecpress.pipeline import Pipeline
 from vecpress.report import read_results, render, write_page, write_results
-from vecpress.training_log import read_training
+from vecpress.training_log import is_training, read_training
 from vecpress.training_page import render_log
 
 app = typer.Typer(
@@ -113,16 +113,16 @@ def encode(
     out: options.Out,
     float_: Annotated[bool, typer.Option("--float", help="Embeddings instead of codes.")] = False,
     cache: options.Cache = options.CACHE,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Write a corpus's codes, or its compressed embeddings, as .npy or .parquet."""
     check_target(out)
+    arguments.refuse_existing(out, overwrite=overwrite, file=True)
     with screen.progress() as progress:
         pipeline = Pipeline.load(press).cached(cache, progress=progress)
         documents, ids = arguments.open_documents(corpus, vectors=pipeline.encoder is None)
-        if float_:
-            rows = pipeline.embed_all(documents, progress=progress)
-        else:
-            rows = pipeline.quantize_all(documents, progress=progress)
+        make = pipeline.embed_all if float_ else pipeline.quantize_all
+        rows = make(documents, progress=progress)
     write_vectors(out, rows, ids)
     screen.say(f"{out}: {rows.shape[0]} x {rows.shape[1]} {rows.dtype}")
 
@@ -257,10 +257,12 @@ def compare(
 def report(
     results: options.Results,
     out: options.Out,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Draw results, or how a press was trained, as one HTML file."""
+    arguments.refuse_existing(out, overwrite=overwrite, file=True)
     command = f"vecpress report {results}"
-    if results.is_dir() or results.name == "training.jsonl":
+    if is_training(results):
         page = render_log(read_training(results), title=str(results), command=command)
     else:
         page = render(read_results(results), command=command)

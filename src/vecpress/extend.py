@@ -90,7 +90,7 @@ def continued(recipe: Recipe, press: Recipe, head: Head | None) -> Recipe:
     if recipe.head.dim >= last:
         raise ConfigError(
             f"this press already goes down to {last} dimensions, so it is continued to fewer, got "
-            f"{recipe.head.dim}: to keep some of the {last}, truncate it instead"
+            f"{recipe.head.dim}: in Python, Pipeline.truncate keeps some of its dimensions"
         )
     if recipe.models and recipe.models != press.models:
         raise ConfigError(

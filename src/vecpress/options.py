@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vecpress.errors import ConfigError
 from vecpress.registry import COMPRESSORS
 
 # The cache of encoders is only looked for here: nothing in the library reads the environment.
@@ -20,7 +21,15 @@ Corpus = Annotated[str, typer.Argument(metavar="CORPUS", help=_CORPUS_HELP)]
 Press = Annotated[Path, typer.Argument(metavar="PRESS", help="What `fit` made.")]
 Out = Annotated[Path, typer.Option("--out", help="What to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Seed = Annotated[int, typer.Option(help="Of everything random.")]
+
+
+def _seed(seed: int) -> int:
+    if not 0 <= seed < 2**32:  # what numpy, torch, FAISS and scikit-learn all take
+        raise ConfigError(f"a seed is a whole number from 0 to {2**32 - 1}, got {seed}")
+    return seed
+
+
+Seed = Annotated[int, typer.Option(callback=_seed, help="Of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
 Cache = Annotated[
     Path, typer.Option(help="Folder in which encoders remember.", show_default="~/.cache/vecpress")
@@ -41,7 +50,8 @@ Pairs = Annotated[
     Path | None,
     typer.Option(
         help="Judgements, for heads that learn from them: a BEIR folder, or a .jsonl(.gz), .csv, "
-        ".tsv or .parquet with columns query, document and perhaps score."
+        ".tsv or .parquet with columns query (its text), document (its id or text) and perhaps "
+        "score; of vectors, ids or row numbers."
     ),
 ]
 PairsSplit = Annotated[

@@ -158,10 +158,12 @@ def read_pairs(
         found = _texts(path, asked)
     else:
         found = _vectors(path, asked, judged, _named(queries))
+    with np.errstate(over="ignore"):  # what is infinite in float32 is refused with a sentence
+        scores = np.array(list(grades.values())).astype(np.float32)
     return Pairs(
         queries=found,
         rows=np.array(list(grades), np.int64),
-        grades=np.array(list(grades.values()), np.float32),
+        grades=scores,
         skipped=skipped,
         name=name,
     )

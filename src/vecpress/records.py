@@ -78,6 +78,11 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[Record]:
                     f"line {reader.line_num} of {path} has more fields than the header: put "
                     "quotes around texts with commas or tabs"
                 )
+            if delimiter == "\t" and any("\n" in (field or "") for field in row.values()):
+                raise DataError(
+                    f"line {reader.line_num} of {path} ends a field that a quotation mark opened "
+                    "on an earlier line: take the mark out, or give .jsonl"
+                )
             yield row
 
 

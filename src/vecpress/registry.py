@@ -4,6 +4,7 @@ A new method is one file and one line here; the contract tests find it. Outside 
 line is needed: `kind = "mypkg.sphere:Sphere"` works in a recipe.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
@@ -69,7 +70,7 @@ FITTED = {
 
 _WORDS = {
     int: "a whole number",
-    float: "a number",
+    float: "a finite number",
     bool: "true or false",
     str: "a string",
     NoneType: "none",
@@ -143,7 +144,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, list | tuple) and all(_fits(item, inner) for item in value)
     if hint in (int, float) and isinstance(value, bool):
         return False
-    return hint not in _WORDS or isinstance(value, int | float if hint is float else hint)
+    if hint is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return hint not in _WORDS or isinstance(value, hint)
 
 
 def describe(table: Mapping[str, Entry], method: Any) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def fitted(
         f"{pipeline.table_bytes:,} once; fitted on {pipeline.provenance['sample']} documents."
     )
     if "pairs" in pipeline.provenance:
-        say(f"It learned from {judged(pipeline.provenance['pairs'])}.")
+        say(f"It was given {judged(pipeline.provenance['pairs'])}.")
     for line in kept(pipeline.log):
         say(line)
     if pipeline.log:
@@ -147,6 +147,7 @@ def evaluation_table(result: Mapping[str, Any]) -> Table:
 def comparison_table(rows: Sequence[Row]) -> Table:
     """Show methods beside each other."""
     table = _table(f"{rows[0].benchmark}: quality per byte", "method")
+    table.columns[0].no_wrap = False  # figures are never cut; names may wrap
     for heading in ("nDCG@10", "recall@100", "bytes", "smaller", "kept"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:

@@ -8,6 +8,9 @@ from vecpress.arrays import Array, blocks
 SURE = 0.05
 """The p-value below which a difference counts as more than luck."""
 
+FEWEST = 6
+"""The fewest cases that `paired_p_value` can be sure of: five have 2 of 32 signs, p = 0.06."""
+
 
 def paired_p_value(
     a: Float64[Array, " q"], b: Float64[Array, " q"], *, rounds: int = 10_000, seed: int = 0

@@ -144,6 +144,7 @@ def descend(module: nn.Module, lesson: Lesson[Any], *, schedule: Schedule, told:
             "held_out": float(best.mean() if better else start.mean()),
             "start": float(start.mean()),
             "p_value": p_value,
+            "cases": len(start),
             "figure": told.figure,
         }
     )

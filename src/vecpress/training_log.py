@@ -18,6 +18,16 @@ Row = Mapping[str, Any]
 _EVENTS = ("epoch", "coordinates", "kept")
 
 
+def is_training(path: Path) -> bool:
+    """Say whether a file looks like a training log; a folder is taken for a press with one."""
+    if path.is_dir() or path.name == artifact.LOG:
+        return True
+    try:
+        return "event" in next(iter(read_records(path)), ())
+    except DataError:
+        return False
+
+
 def read_training(path: str | Path) -> tuple[Row, ...]:
     """Read the training log of a press folder, or a training.jsonl.
 

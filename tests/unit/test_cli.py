@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -241,6 +243,8 @@ FIT_LEXICAL = ("--models", "lexical:8", "--dim", "4", "--bits", "2", "--out", "n
             "at least one budget",
         ),
         (("fit", "same.npy", "--budget", "4B", "--out", "new"), "drawn at random are all the same"),
+        (("encode", "vectors", "good.npy", "--out", "good.npy"), "good.npy exists: choose another"),
+        (("report", "results.jsonl", "--out", "good.npy"), "good.npy exists: choose another"),
         (("report", "good.npy", "--out", "new"), "cannot read results from good.npy"),
         (("report", "vectors", "--out", "new"), "vectors has no training log: only a head that is"),
         (("report", "beir", "--out", "new"), "beir is not a vecpress folder: no config.json"),
@@ -381,11 +385,28 @@ def judged(folder):
 FIT_RECORDING = ("--models", "lexical:8", "--head", "recording:Recording", "--dim", "4")
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_is_a_number_that_every_part_takes(run, folder, seed):
+    code, _, err = run("fit", "good.npy", "--budget", "4B", "--out", "new", "--seed", seed)
+    assert code == 2
+    assert err == f"error: a seed is a whole number from 0 to 4294967295, got {seed}\n"
+
+
+def test_a_refusal_leaves_no_curves(run, judged):
+    words = ("--report-to", "tensorboard", "--out", "p")
+    too_wide = ("--models", "lexical:8", "--head", "smec", "--dim", "99")
+    assert run("fit", "beir", *too_wide, *words)[0] == 2
+    assert not Path("p.tensorboard").exists()
+    Path("p.tensorboard").mkdir()
+    code, _, err = run("fit", "beir", *FIT_RECORDING, *words)
+    assert (code, err.startswith("error: p.tensorboard exists: remove it")) == (2, True)
+
+
 def test_a_head_learns_from_a_folders_judgements(run, judged):
     code, out, err = run("fit", "beir", *FIT_RECORDING, "--pairs", "beir", "--out", "p")
     assert (code, err) == (0, "")
     assert (
-        "It learned from 4 judgements of 3 queries; left out: 1 of documents that are not in the corpus.\n"
+        "It was given 4 judgements of 3 queries; left out: 1 of documents that are not in the corpus.\n"
         f"8 -> 4: {TRAINED}\n"
     ) in out
     (training,) = Recording.seen
@@ -592,6 +613,8 @@ def test_training_is_drawn_for_tensorboard_and_as_a_page(run, judged, tmp_path):
     assert "How it went: vecpress report p --out training.html\n" in out
     assert run("report", "p", "--out", "one.html")[0] == 0
     assert run("report", "p/training.jsonl", "--out", "two.html")[0] == 0
+    shutil.copy("p/training.jsonl", "another.jsonl")  # known by what it holds
+    assert run("report", "another.jsonl", "--out", "one.html", "--overwrite")[0] == 0
     one, two = ((tmp_path / f"{name}.html").read_text() for name in ("one", "two"))
     assert "8 -&gt; 4" in one
     assert "Training of p" in one

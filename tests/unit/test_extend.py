@@ -114,7 +114,7 @@ def test_a_cached_press_remembers_what_it_encodes(seen, tmp_path):
             Recipe(head=Recording(dim=6)),
             "v",
             ConfigError,
-            "already goes down to 6 dimensions, so it is continued to fewer, got 6: to keep some of",
+            "already goes down to 6 dimensions, so it is continued to fewer, got 6: in Python, Pipeline.truncate",
         ),
         (6, Recipe(head=Recording(dim=9)), "v", ConfigError, "continued to fewer, got 9"),
         (

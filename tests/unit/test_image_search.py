@@ -14,6 +14,7 @@ from vecpress.compressors.linear import PCA
 from vecpress.corpus import read_benchmark, read_corpus
 from vecpress.encoders.combine import concatenate
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
+from vecpress.errors import ConfigError
 from vecpress.evaluate import evaluate
 from vecpress.pipeline import Pipeline
 from vecpress.quantizers.scalar import Int8
@@ -117,5 +118,11 @@ def test_an_image_is_asked_from_the_shell(press, photos, tmp_path, capsys, monke
 def test_only_an_image_that_is_there_is_one(photos, tmp_path):
     there = str(photos / "class0" / "0.png")
     assert as_item(there) == Image(there)
-    for text in (str(tmp_path / "absent.png"), str(photos), "a cat.png"):
+    for text in (str(photos), "a cat.png", "vectors.npy"):
         assert as_item(text) == text
+    absent = str(tmp_path / "absent.png")
+    with pytest.raises(ConfigError, match=f"^there is no image {absent}: give its path, or a text"):
+        as_item(absent)
+    np.save(tmp_path / "x.npy", np.zeros((1, 2)))
+    with pytest.raises(ConfigError, match="takes texts or images, got a file of vectors: "):
+        as_item(str(tmp_path / "x.npy"))

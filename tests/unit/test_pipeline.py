@@ -277,7 +277,7 @@ def test_the_card_says_what_was_learned_from_and_what_was_kept(seen, tmp_path):
         Pipeline.fit(recipe, documents, pairs=PAIRS).save(tmp_path / name)
     trained, start = ((tmp_path / name / "README.md").read_text() for name in "pq")
     assert (
-        "- Learned from 3 judgements of 2 queries; left out: 1,200 of documents that are not in the "
+        "- Was given 3 judgements of 2 queries; left out: 1,200 of documents that are not in the "
         f"corpus (digest `{PAIRS.digest}`)\n"
     ) in trained
     assert "- Head 8 -> 3: trained to epoch 7, held-out nDCG@10 .740 (start .710)\n" in trained
@@ -295,6 +295,14 @@ def test_figures_are_short(value, text):
     row = {"event": "kept", "stage": "s", "what": "trained", "epoch": 1, "held_out": value,
            "start": 0.5, "figure": "f"}  # fmt: skip
     assert kept([{"event": "epoch"}, row]) == [f"s: trained to epoch 1, f {text} (start .500)"]
+    few = row | {"what": "start", "p_value": 0.5, "cases": 5}
+    assert kept([few]) == [
+        "s: kept the starting point; 5 held-out queries are too few to be sure of a gain: give more "
+        "pairs, so that 6 judge (.500, p = .500)"
+    ]
+    assert kept([few | {"cases": 6}]) == [
+        "s: kept the starting point; no epoch surely improved f (.500, p = .500)"
+    ]
     assert kept([{"event": "kept", "what": "trained"}]) == []  # somebody else's row
 
 

@@ -65,3 +65,14 @@ def test_what_is_no_table_is_said(tmp_path, monkeypatch, name, content, message)
     with pytest.raises(DataError) as raised:
         list(read_records(Path(name)))
     assert message in str(raised.value)
+
+
+def test_a_quotation_mark_that_swallows_lines_is_named(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text('query\tdocument\n"Aspirin helps\td1\nso does "sleep"\td2\n')
+    with pytest.raises(DataError) as caught:
+        list(read_records(path))
+    assert str(caught.value) == (
+        f"line 3 of {path} ends a field that a quotation mark opened on an earlier line: take the "
+        "mark out, or give .jsonl"
+    )

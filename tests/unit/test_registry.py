@@ -226,7 +226,16 @@ def test_every_error_is_ours_and_a_builtin():
         (registry.COMPRESSORS, {"kind": "pca", "dim": 12.5}, "'dim' of 'pca' must be a whole num"),
         (registry.COMPRESSORS, {"kind": "pca", "dim": "12"}, "must be a whole number, got '12'"),
         (registry.COMPRESSORS, {"kind": "pca", "dim": True}, "must be a whole number, got True"),
-        (registry.COMPRESSORS, {"kind": "power-pca", "dim": 4, "gamma": "x"}, "must be a number"),
+        (
+            registry.COMPRESSORS,
+            {"kind": "power-pca", "dim": 4, "gamma": float("nan")},
+            "'gamma' of 'power-pca' must be a finite number, got nan",
+        ),
+        (
+            registry.COMPRESSORS,
+            {"kind": "power-pca", "dim": 4, "gamma": "x"},
+            "must be a finite number",
+        ),
         (registry.QUANTIZERS, {"kind": "percentile", "rotate": "no"}, "must be true or false"),
         (registry.QUANTIZERS, {"kind": "percentile", "bits": 2.0}, "must be a whole number"),
         (registry.ENCODERS, {"kind": "onnx", "model": 3}, "must be a string, got 3"),

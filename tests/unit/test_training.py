@@ -307,7 +307,7 @@ def test_a_sure_gain_is_kept():
     kept = lesson.rows[-1]
     assert kept == {"event": "kept", "stage": "2 -> 1", "what": "trained", "epoch": 1,
                     "held_out": pytest.approx(0.7), "start": 0.5, "figure": "held-out nDCG@10",
-                    "p_value": pytest.approx(2 / 256, abs=0.004)}  # fmt: skip
+                    "p_value": pytest.approx(2 / 256, abs=0.004), "cases": 8}  # fmt: skip
 
 
 @pytest.mark.parametrize(
