@@ -612,9 +612,9 @@ def test_training_is_drawn_for_tensorboard_and_as_a_page(run, judged, tmp_path):
     ]
     assert "How it went: vecpress report p --out training.html\n" in out
     assert run("report", "p", "--out", "one.html")[0] == 0
-    assert run("report", "p/training.jsonl", "--out", "two.html")[0] == 0
     shutil.copy("p/training.jsonl", "another.jsonl")  # known by what it holds
-    assert run("report", "another.jsonl", "--out", "one.html", "--overwrite")[0] == 0
+    assert run("report", "another.jsonl", "--out", "two.html")[0] == 0
+    assert run("report", "p/training.jsonl", "--out", "two.html", "--overwrite")[0] == 0
     one, two = ((tmp_path / f"{name}.html").read_text() for name in ("one", "two"))
     assert "8 -&gt; 4" in one
     assert "Training of p" in one
