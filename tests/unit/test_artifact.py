@@ -400,7 +400,7 @@ def test_what_is_no_stored_class_is_not_called(saved, kind, reason):
         artifact.load(saved)
 
 
-@pytest.mark.parametrize("kind", ["product-codec", "os"])
+@pytest.mark.parametrize("kind", ["additive-codec", "os"])
 def test_a_kind_of_a_later_release_says_so(saved, kind):
     edit_config(saved, lambda c: c["content"]["head"].update(kind=kind))
     with pytest.raises(ArtifactError, match=f"holds a '{kind}', unknown here: upgrade vecpress"):
