@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from adaptors import RESULTS, SETS, Split, stamped
+from splits import RESULTS, SETS, Split, stamped
 
 from vecpress import training as trainer
 from vecpress.arrays import Array

@@ -76,12 +76,11 @@ def kept(log: Sequence[Mapping[str, Any]]) -> list[str]:
         if row["what"] == "trained":
             told = f"trained to epoch {row['epoch']}, {row['figure']} {held_out} (start {start}"
         else:
-            told = f"kept the starting point; no epoch surely improved {row['figure']} ({start}"
+            why = f"no epoch surely improved {row['figure']}"
             if row.get("p_value") is not None and row.get("cases", FEWEST) < FEWEST:
-                told = (
-                    f"kept the starting point; {row['cases']} held-out queries are too few to be "
-                )
-                told += f"sure of a gain: give more pairs, so that {FEWEST} judge ({start}"
+                few = f"{row['cases']} held-out queries are too few to be sure of a gain"
+                why = f"{few}: give more pairs, so that {FEWEST} judge"
+            told = f"kept the starting point; {why} ({start}"
         chance = row.get("p_value")
         told += ")" if chance in (None, 1) else f", p = {_figure(chance)})"
         lines.append(f"{row['stage']}: {told}")

@@ -1,5 +1,6 @@
 """What every compressor ends as: a short stack of affine layers, saved and served alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -175,3 +176,11 @@ def _layer_norm(x: Float32[Array, "n d"]) -> Float32[Array, "n d"]:
     """Centre and scale each row (Ba et al. 2016, arXiv:1607.06450); eps as in PyTorch."""
     centred = x - x.mean(axis=1, keepdims=True)
     return centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + np.float32(1e-5))
+
+
+def chain(heads: Sequence[Head]) -> Head:
+    """Put maps of falling width together, each the next one's wider."""
+    made = heads[-1]
+    for head in reversed(heads[:-1]):
+        made = replace(head, narrower=made)
+    return made

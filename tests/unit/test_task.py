@@ -187,3 +187,11 @@ def test_the_held_out_figure_is_that_of_evaluate():
 def test_three_documents_are_too_few():
     with pytest.raises(ConfigError, match=r"^a trained head needs at least 4 embeddings, got 3$"):
         task(TrainingSet(documents=unit(3, 4)))
+
+
+def test_only_so_many_queries_judge(monkeypatch):
+    """The rest teaches: what judges is a dense table of queries by documents."""
+    monkeypatch.setattr("vecpress.compressors.task._MOST_QUERIES", 3)
+    made = task(training([(q, q) for q in range(20)]), share=0.5)
+    assert len(held_out(made)) == 3
+    assert len(made.learners) == 17

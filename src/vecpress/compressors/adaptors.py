@@ -17,7 +17,7 @@ from vecpress.compressors.residual import Residual
 from vecpress.compressors.settings import check, schedule_of, start_of, stops_of, task_of
 from vecpress.compressors.task import Ranked, Step, Task, prefixes
 from vecpress.errors import ConfigError
-from vecpress.head import Head
+from vecpress.head import Head, chain
 from vecpress.stages import Log, Progress, TrainingSet, silent, unlogged
 from vecpress.training import Lesson, Told, descend, fast_products, open_device
 
@@ -101,15 +101,12 @@ class SearchAdaptor:
             module = Residual(base[:dim], base, self.hidden, seed=seed).to(device)
             told = Told(stage=f"{width} -> {dim}", figure=task.figure, progress=progress, log=log)
             with fast_products(device):
-                self._train(module, task, told, seed)
+                self._train(module, task, told)
             heads.append(module.head())
-        made = heads[-1]
-        for head in reversed(heads[:-1]):
-            made = replace(head, narrower=made)
-        return made.truncate(self.dim)
+        return chain(heads).truncate(self.dim)
 
-    def _train(self, module: Residual, task: Task, told: Told, seed: int) -> None:
-        predictor = Residual.predictor(module.dim, self.hidden, seed=seed).to(task.device)
+    def _train(self, module: Residual, task: Task, told: Told) -> None:
+        predictor = Residual.predictor(module.dim, self.hidden, seed=task.seed).to(task.device)
 
         def loss(step: Step) -> Tensor:
             assert step.ranked is not None
@@ -226,10 +223,10 @@ class MatryoshkaAdaptor:
         stops = {*(self.nested_dims or doublings), self.dim, width}
         module = Residual(base, base, self.hidden, seed=seed).to(device)
         nearest = task.neighbours(self.neighbours)
-        for name in ("unsupervised", "supervised")[: 1 + task.supervised]:
-            stage = f"{width} -> {self.dim}, {name}"
+        for ranked in (False, True) if task.supervised else (False,):
+            stage = f"{width} -> {self.dim}, {'supervised' if ranked else 'unsupervised'}"
             told = Told(stage=stage, figure=task.figure, progress=progress, log=log)
-            self._train(module, task, nearest, sorted(stops), told)
+            self._train(module, task, nearest, sorted(stops), told, ranked=ranked)
         return module.head().truncate(self.dim)
 
     def _train(
@@ -239,8 +236,9 @@ class MatryoshkaAdaptor:
         nearest: tuple[Tensor, Tensor],
         stops: Sequence[int],
         told: Told,
+        *,
+        ranked: bool,
     ) -> None:
-        ranked = told.stage.endswith(" supervised")
         speed = self.learning_rate * (self.slower if ranked else 1)
         served = [stop for stop in stops if stop <= self.dim]
         lesson = Lesson(

@@ -17,7 +17,7 @@ from vecpress.compressors.settings import check, schedule_of, start_of, stops_of
 from vecpress.compressors.task import Task
 from vecpress.compressors.watch import describe_selection
 from vecpress.errors import ConfigError
-from vecpress.head import Head
+from vecpress.head import Head, chain
 from vecpress.stages import Log, Progress, TrainingSet, silent, unlogged
 from vecpress.training import Told, fast_products, open_device
 
@@ -38,7 +38,7 @@ class SMEC:
         memory: S-XBM's places. 0 compares the pairs of a batch instead.
         neighbours: S-XBM's k.
         alpha: Weight of the pair loss beside the ranking loss.
-        temperature: Of the ranking loss; the paper has none, which is 1, and best here.
+        temperature: Of the ranking loss; the paper has none, which is 1.
         negatives: Hard negatives per query and step, drawn among the documents nearest to it
             that do not answer it; the other queries' candidates are negatives too.
         init: The first layer's start: "pca" (power-scaled, see `gamma`) or "identity", which cuts
@@ -99,7 +99,7 @@ class SMEC:
         links = list(self._links(task, Frozen.nothing(in_dim), start, stops, told))
         if not self.sequential:
             return links[0].truncate(self.dim)
-        return _chain([link for link in links if link.dim <= self.dim])
+        return chain([link for link in links if link.dim <= self.dim])
 
     def extend(
         self,
@@ -122,7 +122,7 @@ class SMEC:
         task = task_of(self, training, seed=seed, device=open_device(self.device))
         stops = self._stops(last)
         told = Told(stage="", figure=task.figure, progress=progress, log=log)
-        return _chain([*_apart(head), *self._links(task, frozen, torch.eye(stops[0]), stops, told)])
+        return chain([*_apart(head), *self._links(task, frozen, torch.eye(stops[0]), stops, told)])
 
     def _stops(self, wide: int) -> tuple[int, ...]:
         """List the widths below `wide`: doublings of `dim`, and what `nested_dims` says."""
@@ -173,11 +173,3 @@ def _apart(head: Head) -> list[Head]:
     """Take a chained head apart."""
     below = [] if head.narrower is None else _apart(head.narrower)
     return [replace(head, narrower=None), *below]
-
-
-def _chain(links: Sequence[Head]) -> Head:
-    """Put maps of falling width together, each the next one's wider."""
-    made = links[-1]
-    for link in reversed(links[:-1]):
-        made = replace(link, narrower=made)
-    return made
