@@ -49,8 +49,7 @@ def budget_table() -> str:
     rows = read("spine-budgets.jsonl")
     names = list(dict.fromkeys(r["benchmark"] for r in rows))
     budgets = sorted({r["budget"] for r in rows if r["budget"] is not None})
-    lines = ["| nDCG@10 kept, % | " + " | ".join(f"{b} B" for b in budgets) + " |"]
-    lines.append("|---" * (len(budgets) + 1) + "|")
+    lines = _head("nDCG@10 kept, %", *(f"{b} B" for b in budgets))
     methods = [("chosen", "vecpress"), ("baseline", "PCA, same dims and bits"),
                ("trained", "paper's decoder, same dims and bits")]  # fmt: skip
     for name in names:
@@ -72,7 +71,7 @@ def float_table() -> str:
     scores: dict[str, dict[str, float]] = defaultdict(dict)
     for row in rows:
         scores[row["method"]][row["benchmark"]] = row["ndcg@10"]
-    lines = ["| nDCG@10, float32 | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines = _head("nDCG@10, float32", *names)
     for method, by_name in scores.items():
         lines.append(f"| {method} | " + " | ".join(f"{by_name[n]:.4f}" for n in names) + " |")
     return "\n".join(lines)
@@ -82,8 +81,7 @@ def head_table() -> str:
     """Show recovery of heads without codes: mean over seeds."""
     rows = read("spine-heads.jsonl")
     dims = sorted({r["dim"] for r in rows})
-    lines = ["| nDCG@10 kept, % | trained on | " + " | ".join(f"{d} dims" for d in dims) + " |"]
-    lines.append("|---" * (len(dims) + 2) + "|")
+    lines = _head("nDCG@10 kept, %", "trained on", *(f"{d} dims" for d in dims))
     keys = dict.fromkeys((r["benchmark"], r["method"], r["trained_on"]) for r in rows)
     for name, method, corpus in sorted(keys, key=lambda key: (key[0], key[2] == key[0])):
         cells = [
@@ -100,8 +98,7 @@ def loss_table() -> str:
     """Show the paper's loss per width, on unseen Wikipedia passages."""
     rows = read("spine-losses.jsonl")
     dims = sorted({r["dim"] for r in rows})
-    lines = ["| loss x 1000, Wikipedia | " + " | ".join(f"{d} dims" for d in dims) + " |"]
-    lines.append("|---" * (len(dims) + 1) + "|")
+    lines = _head("loss x 1000, Wikipedia", *(f"{d} dims" for d in dims))
     for method in dict.fromkeys(r["method"] for r in rows):
         by_dim = {r["dim"]: 1000 * r["loss"] for r in rows if r["method"] == method}
         lines.append(f"| {method} | " + " | ".join(f"{by_dim[d]:.2f}" for d in dims) + " |")
@@ -117,7 +114,7 @@ def proxy_table() -> str:
         row[both] = row["nearest, first sentences"] + row["own document, first sentences"]
     proxies = [*sorted(proxies, key=lambda p: ("sentences" in p, p.startswith("own"))), both]
     cells = sorted({(r["benchmark"], r["budget"]) for r in rows})
-    lines = ["| proxy | regret, mean | regret, worst |", "|---|---|---|"]
+    lines = _head("proxy", "regret, mean", "regret, worst")
     for proxy in proxies:
         regrets = []
         for cell in cells:
@@ -126,6 +123,12 @@ def proxy_table() -> str:
             regrets.append(100 * (best - max(inside, key=lambda r, p=proxy: r[p])["recovery"]))
         lines.append(f"| {proxy} | {fmean(regrets):.1f} | {max(regrets):.1f} |")
     return "\n".join(lines)
+
+
+def _head(*titles: str) -> list[str]:
+    """Begin a table."""
+    return ["|" + "|".join(f" {title} " if title else " " for title in titles) + "|",
+            "|---" * len(titles) + "|"]  # fmt: skip
 
 
 def _spread(values: list[float]) -> str:
@@ -138,16 +141,15 @@ def adaptor_table() -> str:
     """Show nDCG@10 of trained and untrained heads; marks say where a paired test is sure."""
     rows = read("adaptors-scores.jsonl")
     dims = sorted({r["dim"] for r in rows if r["group"] != "raw"})
-    lines = ["| nDCG@10 x 100 | | " + " | ".join(f"{d} dims" for d in dims) + " |"]
-    lines.append("|---" * (len(dims) + 2) + "|")
+    lines = _head("nDCG@10 x 100", "", *(f"{d} dims" for d in dims))
     keys = dict.fromkeys((r["benchmark"], r["group"], r["method"]) for r in rows)
     for name, group, method in keys:
         mine = [
             r for r in rows if (r["benchmark"], r["group"], r["method"]) == (name, group, method)
         ]
         if group == "raw":
-            raw = f"**{name}**, raw concatenation: {100 * mine[0]['ndcg@10']:.1f}"
-            lines.append(f"| {raw} | " + "| " * len(dims) + "|")
+            raw = f"raw concatenation: {100 * mine[0]['ndcg@10']:.1f}"
+            lines.append(f"| **{name}**, {raw} | " + "| " * len(dims) + "|")
             continue
         cells = []
         for dim in dims:
@@ -164,10 +166,8 @@ def fresh_table() -> str:
     """Show the same on the test queries none of whose answers was one in training."""
     rows = [r for r in read("adaptors-scores.jsonl") if r["benchmark"] == "scifact"]
     dims = sorted({r["dim"] for r in rows if r["group"] != "raw"})
-    count = rows[0]["fresh_queries"], rows[0]["queries"]
-    lines = [f"| scifact, {count[0]} of {count[1]} test queries | | "
-             + " | ".join(f"{d} dims" for d in dims) + " |"]  # fmt: skip
-    lines.append("|---" * (len(dims) + 2) + "|")
+    queries = f"scifact, {rows[0]['fresh_queries']} of {rows[0]['queries']} test queries"
+    lines = _head(queries, "", *(f"{d} dims" for d in dims))
     for group, method in dict.fromkeys((r["group"], r["method"]) for r in rows):
         if group in ("untrained", "supervised"):
             cells = [
@@ -184,8 +184,7 @@ def gradient_table() -> str:
     rows = read("adaptors-gradients.jsonl")
     epochs = [e for e in (1, 2, 5, 10) if e <= max(r["epoch"] for r in rows)]
     found = {(r["benchmark"], r["method"], r["epoch"]): r for r in rows}
-    lines = ["| MRL / SMRL, rows 0-255 | " + " | ".join(f"epoch {e}" for e in epochs) + " |"]
-    lines.append("|---" * (len(epochs) + 1) + "|")
+    lines = _head("MRL / SMRL, rows 0-255", *(f"epoch {e}" for e in epochs))
     for name in dict.fromkeys(r["benchmark"] for r in rows):
         pairs = [(found[name, "MRL", e], found[name, "SMRL", e]) for e in epochs]
         size, variance = (
@@ -208,8 +207,7 @@ def _low_rows(row: dict[str, Any], what: str) -> float:
     for band in row["gradients"]:
         first, last = map(int, band["rows"].split("-"))
         if last <= 256:
-            total += band[what] * (last - first)
-            width += last - first
+            total, width = total + band[what] * (last - first), width + last - first
     return total / width
 
 
@@ -217,13 +215,11 @@ def tuning_table() -> str:
     """Show the held-out figure, averaged over SMEC's layers, by temperature and learning rate."""
     rows = read("adaptors-tuning.jsonl")
     rates = sorted({r["learning_rate"] for r in rows})
-    lines = ["| held-out nDCG@10 x 100 | " + " | ".join(f"rate {r:g}" for r in rates) + " |"]
-    lines.append("|---" * (len(rates) + 1) + "|")
+    lines = _head("held-out nDCG@10 x 100", *(f"rate {r:g}" for r in rates))
     for name, heat in dict.fromkeys((r["benchmark"], r["temperature"]) for r in rows):
-        cells = [
-            f"{100 * fmean(r['held_out'] for r in rows if (r['benchmark'], r['temperature'], r['learning_rate']) == (name, heat, rate)):.1f}"  # noqa: E501
-            for rate in rates
-        ]
+        mine = [r for r in rows if (r["benchmark"], r["temperature"]) == (name, heat)]
+        by_rate = [[r["held_out"] for r in mine if r["learning_rate"] == rate] for rate in rates]
+        cells = [f"{100 * fmean(held_out):.1f}" for held_out in by_rate]
         lines.append(f"| {name}, temperature {heat:g} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -232,8 +228,7 @@ def few_table() -> str:
     """Show what training on few judgements gains, with the guard and without."""
     rows = read("few-labels.jsonl")
     labels = sorted({r["labels"] for r in rows})
-    lines = ["| gain in nDCG@10 x 100 | " + " | ".join(f"{n} queries" for n in labels) + " |"]
-    lines.append("|---" * (len(labels) + 1) + "|")
+    lines = _head("gain in nDCG@10 x 100", *(f"{n} queries" for n in labels))
     for name, method, guard in dict.fromkeys(
         (r["benchmark"], r["method"], r["guard"]) for r in rows
     ):
@@ -250,7 +245,7 @@ def few_table() -> str:
 
 def speed_table() -> str:
     """Show how long a pass over 29 thousand embeddings takes."""
-    lines = ["| one pass over 29,494 x 640, six widths | layers | seconds |", "|---|---|---|"]
+    lines = _head("one pass over 29,494 x 640, six widths", "layers", "seconds")
     for r in read("adaptors-speed.jsonl"):
         what = "a chain, a pass per layer" if r["sequential"] else "all widths at once"
         lines.append(f"| {what} | {r['layers']} | {r['seconds']} |")
