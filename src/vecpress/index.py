@@ -142,10 +142,12 @@ class Index:
             k: How many, at most the size of the index.
             scoring: "asymmetric" keeps the query in float; "symmetric" codes it first, as some
                 papers do, at a loss.
-            engine: "auto" takes FAISS for a few queries on a large index, where it is installed.
+            engine: "auto" takes FAISS for a few queries on a large index, where it is installed
+                and the codec has tables.
 
         Raises:
-            ConfigError: `k` is out of range, or an option is unknown.
+            ConfigError: `k` is out of range, an option is unknown, or FAISS is asked to scan codes
+                that have no tables.
             ShapeError: the queries are not as wide as the codec takes.
             MissingExtraError: `engine="faiss"` without FAISS.
         """
@@ -166,13 +168,17 @@ class Index:
         projected = self.codec.project(queries)
         if engine == "auto":
             few = len(queries) <= 32 and len(self) >= 20_000
-            engine = "faiss" if few and find_spec("faiss") else "numpy"
+            engine = "faiss" if few and find_spec("faiss") and self._has_tables else "numpy"
         if engine == "faiss":
             rows, scores = self._tables.search(projected, k)
         else:
             rows, scores = scan_blocks(self.codec, self.codes, projected, k)
         ids = tuple(tuple(self.ids[int(r)] for r in ranked) for ranked in rows)
         return Hits(ids=ids, rows=rows, scores=scores)
+
+    @cached_property
+    def _has_tables(self) -> bool:
+        return self.codec.tables() is not None
 
     @cached_property
     def _tables(self) -> TableScan:

@@ -52,6 +52,11 @@ QUANTIZERS = {
     "binary": Entry("vecpress.quantizers.scalar:Binary"),
     "lloyd-max": Entry("vecpress.quantizers.scalar:LloydMax"),
     "gaussian": Entry("vecpress.quantizers.scalar:Gaussian"),
+    "itq": Entry("vecpress.quantizers.itq:ITQ"),
+    "variable-bits": Entry("vecpress.quantizers.variable:VariableBits"),
+    "lsh": Entry("vecpress.quantizers.hashing:LSH"),
+    "learned-hash": Entry("vecpress.quantizers.hashing:LearnedHash"),
+    "rabitq": Entry("vecpress.quantizers.rabitq:RaBitQ", "search", ("faiss",)),
     "pq": Entry("vecpress.quantizers.product:PQ", "search", ("faiss",)),
     "opq": Entry("vecpress.quantizers.product:OPQ", "search", ("faiss",)),
 }
@@ -59,6 +64,8 @@ FITTED = {
     "head": Entry("vecpress.head:Head"),
     "scalar-codec": Entry("vecpress.quantizers.cells:ScalarCodec"),
     "product-codec": Entry("vecpress.quantizers.product:ProductCodec"),
+    "hash-codec": Entry("vecpress.quantizers.hashing:HashCodec"),
+    "rabitq-codec": Entry("vecpress.quantizers.rabitq:RaBitQCodec"),
     "concat": Entry("vecpress.encoders.combine:Concat"),
     "fitted-lexical": Entry("vecpress.encoders.lexical:LexicalEncoder", "lexical", ("sklearn",)),
     "sentence-transformer": ENCODERS["sentence-transformer"],
@@ -150,9 +157,11 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def describe(table: Mapping[str, Entry], method: Any) -> dict[str, Any]:
-    """Invert `build`."""
+    """Invert `build`; an option that came later is left out while it is None."""
     return {"kind": kind_of(table, method)} | {
-        field.name: getattr(method, field.name) for field in fields(method)
+        field.name: getattr(method, field.name)
+        for field in fields(method)
+        if getattr(method, field.name) is not None or not field.metadata.get("later")
     }
 
 

@@ -1,7 +1,8 @@
 """Two ways to scan codes exactly, with the same ranking.
 
 Decoding blocks of codes and multiplying is best for many queries at once, and needs numpy only.
-Looking codes up in a table per query is best for a few, and is done by FAISS.
+Looking codes up in a table per query is best for a few, and is done by FAISS, where the codec has
+tables.
 """
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float32, Int64, UInt8
 
 from vecpress import registry
 from vecpress.arrays import Array, blocks, normalize
+from vecpress.errors import ConfigError
 from vecpress.stages import Codec
 
 _ROWS = 16384  # codes decoded at a time
@@ -70,10 +72,16 @@ class TableScan:
             norms: What `decoded_norms` gives for them.
 
         Raises:
+            ConfigError: the codec has no tables.
             MissingExtraError: FAISS is not installed.
         """
         faiss = registry.require("faiss", extra="search")
         tables = codec.tables()
+        if tables is None:
+            raise ConfigError(
+                f"the codes of a {type(codec).__name__} cannot be looked up in tables, so not by "
+                "the engine faiss: use numpy or auto"
+            )
         groups, cells, width = tables.shape
         index = faiss.IndexPQ(
             groups * width, groups, cells.bit_length() - 1, faiss.METRIC_INNER_PRODUCT

@@ -181,12 +181,13 @@ class Codec(Protocol):
         """Give what each code stands for in that space, NOT renormalized."""
         ...
 
-    def tables(self) -> Float32[Array, "m k w"]:
+    def tables(self) -> Float32[Array, "m k w"] | None:
         """Describe `decode` as table look-ups, the form in which codes are scanned fast.
 
         A code is `m` numbers of `log2(k)` bits each, lowest bits first; number `i` stands for the
         `w` coordinates `tables[i, number]`. Bits past the end of a code are 0, and so are
-        coordinates past the last.
+        coordinates past the last. None where `decode` is no such thing: such codes are decoded
+        block by block.
         """
         ...
 

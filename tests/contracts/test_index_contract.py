@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from helpers import unit
 from vecpress.errors import ArtifactError, ConfigError, DataError, ShapeError
 from vecpress.index import Index
+from vecpress.quantizers.hashing import LSH, LearnedHash
+from vecpress.quantizers.rabitq import RaBitQ
 from vecpress.quantizers.scalar import Binary, Int8, Percentile
+from vecpress.quantizers.variable import VariableBits
 from vecpress.strings import Numbers, Strings
 
 QUANTIZERS = [
@@ -16,8 +19,11 @@ QUANTIZERS = [
     Percentile(bits=2, rotate=True),
     Binary(rotate=True),
     Int8(),
+    VariableBits(code_bytes=5),
 ]
-IDS = [str(q).replace("vecpress.", "") for q in QUANTIZERS]
+WITHOUT_TABLES = [RaBitQ(), RaBitQ(bits=3), LSH(bits=50), LearnedHash(bits=19)]
+every_table = pytest.mark.parametrize("quantizer", QUANTIZERS, ids=str)
+every_tableless = pytest.mark.parametrize("quantizer", WITHOUT_TABLES, ids=str)
 
 
 def make(quantizer, n=300, d=19, seed=0):
@@ -34,7 +40,7 @@ def slow(index, queries, k):
 
 
 @pytest.mark.parametrize("engine", ["numpy", "faiss"])
-@pytest.mark.parametrize("quantizer", QUANTIZERS, ids=IDS)
+@every_table
 def test_scores_are_the_query_times_the_dequantized_code(quantizer, engine):
     index, _ = make(quantizer)
     queries = unit(7, 19, 1)
@@ -46,7 +52,36 @@ def test_scores_are_the_query_times_the_dequantized_code(quantizer, engine):
         np.testing.assert_allclose(decoded[rows] @ query, found, atol=1e-5)
 
 
-@pytest.mark.parametrize("quantizer", QUANTIZERS, ids=IDS)
+@every_tableless
+def test_codes_without_tables_are_decoded_and_scored_alike(quantizer):
+    index, _ = make(quantizer)
+    queries = unit(7, 19, 1)
+    expected = slow(index, queries, 10)
+    for engine in ("numpy", "auto"):
+        hits = index.search(queries, 10, engine=engine)
+        np.testing.assert_allclose(hits.scores, expected[1], atol=1e-5)
+        np.testing.assert_array_equal(hits.rows, expected[0])
+
+
+def test_few_queries_on_many_codes_without_tables_are_answered_by_numpy():
+    index, x = make(LSH(bits=24), n=20_000, d=3)
+    hits = index.search(x[:2], 3)
+    np.testing.assert_array_equal(hits.scores, index.search(x[:2], 3, engine="numpy").scores)
+    assert "_tables" not in vars(index)
+
+
+@every_tableless
+def test_faiss_is_not_asked_to_look_up_what_has_no_tables(quantizer):
+    index, x = make(quantizer)
+    with pytest.raises(
+        ConfigError,
+        match=rf"^the codes of a {type(index.codec).__name__} cannot be looked up in tables, so "
+        r"not by the engine faiss: use numpy or auto$",
+    ):
+        index.search(x[:1], 3, engine="faiss")
+
+
+@every_table
 def test_both_engines_rank_alike_when_faiss_answers_alone(quantizer):
     """Enough documents that the proof succeeds and the full scan is not needed."""
     index, x = make(quantizer, n=3000, d=24)

@@ -2,7 +2,7 @@
 
 import sys
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import metadata
 
@@ -156,14 +156,17 @@ def test_requiring_a_submodule_that_does_not_exist_is_a_mistake_of_ours():
 
 
 def test_building_without_a_kind_lists_the_kinds():
-    kinds = "binary, gaussian, int8, lloyd-max, opq, percentile, pq"
+    kinds = (
+        "binary, gaussian, int8, itq, learned-hash, lloyd-max, lsh, opq, percentile, pq, rabitq, "
+        "variable-bits$"
+    )
     with pytest.raises(ConfigError, match=f"needs a 'kind', one of {kinds}"):
         registry.build(registry.QUANTIZERS, {"bits": 4})
 
 
 def test_building_with_an_unknown_option_lists_the_options():
     with pytest.raises(
-        ConfigError, match="'percentile' has no option 'bit'; it takes bits, rotate"
+        ConfigError, match=r"'percentile' has no option 'bit'; it takes bits, rotate, rotate_block$"
     ):
         registry.build(registry.QUANTIZERS, {"kind": "percentile", "bit": 4})
 
@@ -190,11 +193,25 @@ def test_lists_become_tuples(elsewhere):
         (registry.COMPRESSORS, {"kind": "power-pca", "dim": 8, "gamma": 0.25}),
         (registry.COMPRESSORS, {"kind": "pca", "dim": 8, "centre": True}),
         (registry.QUANTIZERS, {"kind": "percentile", "bits": 2, "rotate": True}),
+        (
+            registry.QUANTIZERS,
+            {"kind": "percentile", "bits": 2, "rotate": True, "rotate_block": 8},
+        ),
         (registry.QUANTIZERS, {"kind": "int8"}),
     ],
 )
 def test_describing_inverts_building(table, spec):
     assert registry.describe(table, registry.build(table, spec)) == spec
+
+
+def test_only_an_option_that_came_later_is_left_out_while_it_is_none():
+    @dataclass(frozen=True, kw_only=True)
+    class Grown:
+        old: int | None = None
+        new: int | None = field(default=None, metadata={"later": True})
+
+    assert registry.describe({}, Grown()) | {"kind": ""} == {"kind": "", "old": None}
+    assert registry.describe({}, Grown(new=3)) | {"kind": ""} == {"kind": "", "old": None, "new": 3}
 
 
 def test_a_foreign_method_is_described_by_its_place():

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from vecpress.arrays import Array, blocks, normalize, pack, unpack
-from vecpress.errors import ConfigError, ShapeError
+from vecpress.errors import ConfigError
+from vecpress.quantizers.checks import check_codes, check_embeddings
 
 _ROWS = 16384  # rows worked on at a time: bounds the temporaries
 
@@ -47,11 +48,7 @@ class ScalarCodec:
         Raises:
             ShapeError: the rows are not `dim` wide.
         """
-        if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
-            raise ShapeError(
-                f"this codec takes {self.dim}-dimensional embeddings, got shape "
-                f"{embeddings.shape}: was it calibrated on the same head, at the same width?"
-            )
+        check_embeddings(embeddings, dim=self.dim)
         codes = np.empty((len(embeddings), self.code_bytes), np.uint8)
         for rows in blocks(len(embeddings), _ROWS):
             codes[rows] = pack(self._cells(self.project(embeddings[rows])), self.bits)
@@ -72,7 +69,7 @@ class ScalarCodec:
         Raises:
             ShapeError: the codes are not `code_bytes` wide.
         """
-        self._check(codes)
+        check_codes(codes, code_bytes=self.code_bytes)
         if 8 % self.bits == 0:  # a byte of the code is a row of a table
             numbers, tables = codes, self.tables()
         else:
@@ -117,15 +114,8 @@ class ScalarCodec:
             ShapeError: the codes are not `code_bytes` wide.
         """
         self._check_bits(bits)
-        self._check(codes)
+        check_codes(codes, code_bytes=self.code_bytes)
         return pack(unpack(codes, self.bits, self.dim) >> np.uint8(self.bits - bits), bits)
-
-    def _check(self, codes: Array) -> None:
-        if codes.ndim != 2 or codes.shape[1] != self.code_bytes:
-            raise ShapeError(
-                f"this codec's codes are {self.code_bytes} bytes wide, got shape {codes.shape}: "
-                "were they made by another artifact?"
-            )
 
     def _check_bits(self, bits: int) -> None:
         if not 1 <= bits <= self.bits:

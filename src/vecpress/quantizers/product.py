@@ -5,16 +5,17 @@ a `ProductCodec`.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from vecpress import registry
 from vecpress.arrays import Array, blocks, normalize, pack, unpack
-from vecpress.errors import ConfigError, ShapeError
+from vecpress.errors import ConfigError
+from vecpress.quantizers.checks import check_codes, check_embeddings, check_range
 
 _ROWS = 4096  # rows worked on at a time: bounds the temporaries
+_FIRST_ROUNDS = 25  # of k-means before the first rotation of OPQ
 _ROUNDS = 4  # of k-means per round of OPQ
 
 
@@ -52,11 +53,7 @@ class ProductCodec:
         Raises:
             ShapeError: the rows are not `dim` wide.
         """
-        if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
-            raise ShapeError(
-                f"this codec takes {self.dim}-dimensional embeddings, got shape "
-                f"{embeddings.shape}: was it calibrated on the same head, at the same width?"
-            )
+        check_embeddings(embeddings, dim=self.dim)
         groups = self.centroids.shape[0]
         codes = np.empty((len(embeddings), self.code_bytes), np.uint8)
         for rows in blocks(len(embeddings), _ROWS):
@@ -95,11 +92,7 @@ class ProductCodec:
         Raises:
             ShapeError: the codes are not `code_bytes` wide.
         """
-        if codes.ndim != 2 or codes.shape[1] != self.code_bytes:
-            raise ShapeError(
-                f"this codec's codes are {self.code_bytes} bytes wide, got shape {codes.shape}: "
-                "were they made by another artifact?"
-            )
+        check_codes(codes, code_bytes=self.code_bytes)
         groups, cells, width = self.centroids.shape
         numbers = unpack(codes, self.bits, groups)
         offsets = np.arange(groups, dtype=np.int32) * cells
@@ -121,6 +114,7 @@ class PQ:
     Attributes:
         m: Groups; with 8 bits, also the bytes of a code.
         bits: Bits per group, 1 to 8.
+        iterations: Rounds of k-means.
 
     Source: Jégou et al. 2011 (product quantization); Ge et al. 2013 (eigenvalue allocation).
 
@@ -132,9 +126,10 @@ class PQ:
 
     m: int
     bits: int = 8
+    iterations: int = 25
 
     def __post_init__(self) -> None:
-        _check(self.m, self.bits)
+        _check(self.m, self.bits, self.iterations)
 
     def fit(self, calibration: Float32[Array, "n d"], *, seed: int = 0) -> ProductCodec:
         """Deal the dimensions, and find the centroids of every group.
@@ -146,7 +141,7 @@ class PQ:
         """
         x = _checked(calibration, self.m, self.bits)
         order = deal((x.astype(np.float64) ** 2).mean(axis=0), self.m)
-        return _fitted(x, order, None, self.m, self.bits, seed)
+        return _fitted(x, order, None, self, seed, rounds=self.iterations)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +162,7 @@ class OPQ:
     iterations: int = 20
 
     def __post_init__(self) -> None:
-        _check(self.m, self.bits)
-        if self.iterations < 1:
-            raise ConfigError(f"iterations must be at least 1, got {self.iterations}")
+        _check(self.m, self.bits, self.iterations)
 
     def fit(self, calibration: Float32[Array, "n d"], *, seed: int = 0) -> ProductCodec:
         """Learn rotation and centroids.
@@ -181,12 +174,12 @@ class OPQ:
         x = _checked(calibration, self.m, self.bits)
         values, vectors = np.linalg.eigh(x.T.astype(np.float64) @ x)
         order, rotation = deal(values, self.m), vectors.astype(np.float32)
-        codec = _fitted(x, order, rotation, self.m, self.bits, seed)
+        codec = _fitted(x, order, rotation, self, seed, rounds=_FIRST_ROUNDS)
         for _ in range(self.iterations):
             wanted = codec.turned(codec.quantize(x))
             left, _, right = np.linalg.svd(x.T.astype(np.float64) @ wanted)
             rotation = np.ascontiguousarray(left @ right, np.float32)
-            codec = _fitted(x, order, rotation, self.m, self.bits, seed, start=codec)
+            codec = _fitted(x, order, rotation, self, seed, rounds=_ROUNDS, start=codec)
         return codec
 
 
@@ -209,11 +202,10 @@ def deal(variances: Array, groups: int) -> Int32[Array, " places"]:
     return order.ravel()
 
 
-def _check(m: int, bits: int) -> None:
-    if m < 1:
-        raise ConfigError(f"m must be at least 1, got {m}")
-    if not 1 <= bits <= 8:
-        raise ConfigError(f"bits must be between 1 and 8, got {bits}")
+def _check(m: int, bits: int, iterations: int) -> None:
+    check_range(m, name="m")
+    check_range(iterations, name="iterations")
+    check_range(bits, name="bits", most=8)
 
 
 def _checked(calibration: Array, m: int, bits: int) -> Float32[Array, "n d"]:
@@ -232,31 +224,26 @@ def _fitted(
     x: Float32[Array, "n d"],
     order: Int32[Array, " places"],
     rotation: Array | None,
-    m: int,
-    bits: int,
+    asked: PQ | OPQ,
     seed: int,
+    *,
+    rounds: int,
     start: ProductCodec | None = None,
 ) -> ProductCodec:
-    """Run k-means in every group, for a few rounds only from the centroids of a `start`."""
+    """Run k-means in every group, from the centroids of a `start` if there is one."""
     faiss = registry.require("faiss", extra="search")
-    width = len(order) // m
-    empty = np.zeros((m, 2**bits, width), np.float32)
+    m, width = asked.m, len(order) // asked.m
+    empty = np.zeros((m, 2**asked.bits, width), np.float32)
     codec = ProductCodec(centroids=empty, dim=x.shape[1], order=order, rotation=rotation)
     placed = np.ascontiguousarray(codec.project(x))
-    quantizer = _quantizer(faiss, placed.shape[1], m, bits, seed)
+    quantizer = faiss.ProductQuantizer(placed.shape[1], m, asked.bits)
+    # Its advice against fewer than 39 rows per centroid goes to stderr, which is not ours to fill.
+    quantizer.cp.min_points_per_centroid = 1
+    quantizer.cp.seed, quantizer.cp.niter = seed, rounds
     if start is not None:
         faiss.copy_array_to_vector(start.centroids.ravel(), quantizer.centroids)
         quantizer.train_type = faiss.ProductQuantizer.Train_hot_start
-        quantizer.cp.niter = _ROUNDS
     quantizer.train(placed)
     centroids = faiss.vector_to_array(quantizer.centroids).reshape(empty.shape)
     centroids[np.broadcast_to((order < 0).reshape(m, 1, width), empty.shape)] = 0
     return ProductCodec(centroids=centroids, dim=x.shape[1], order=order, rotation=rotation)
-
-
-def _quantizer(faiss: Any, width: int, m: int, bits: int, seed: int) -> Any:
-    quantizer = faiss.ProductQuantizer(width, m, bits)
-    # Its advice against fewer than 39 rows per centroid goes to stderr, which is not ours to fill.
-    quantizer.cp.min_points_per_centroid = 1
-    quantizer.cp.seed = seed
-    return quantizer

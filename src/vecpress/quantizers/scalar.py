@@ -3,14 +3,16 @@
 They differ only in where they cut; what they fit is always a `ScalarCodec`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from vecpress.arrays import Array
+from vecpress.arrays import Array, blocks
 from vecpress.errors import ConfigError
+from vecpress.head import LATER
 from vecpress.quantizers.cells import ScalarCodec, cell_means, inside, sorted_columns
+from vecpress.quantizers.checks import check_block, check_range, need_some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,8 @@ class Percentile:
     Attributes:
         bits: Bits per dimension, 1 to 8.
         rotate: Whether to rotate at random first, which spreads rogue dimensions.
+        rotate_block: Dimensions turned together, so that the code of a prefix of whole blocks is a
+            prefix of the code; None turns all together.
 
     Source: the percentile quantizer of arXiv:2510.04626; decoding to cell means is ours.
 
@@ -31,10 +35,11 @@ class Percentile:
 
     bits: int = 4
     rotate: bool = False
+    rotate_block: int | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 8:
-            raise ConfigError(f"bits must be between 1 and 8, got {self.bits}")
+        check_range(self.bits, name="bits", most=8)
+        check_block(self.rotate_block, rotate=self.rotate)
 
     def fit(self, calibration: Float32[Array, "n d"], *, seed: int = 0) -> ScalarCodec:
         """Cut each dimension at its quantiles (linear interpolation between order statistics).
@@ -42,22 +47,7 @@ class Percentile:
         Raises:
             ConfigError: there are fewer calibration embeddings than cells.
         """
-        cells = 2**self.bits
-        if len(calibration) < cells:
-            raise ConfigError(
-                f"{self.bits}-bit cells need at least {cells} calibration embeddings, "
-                f"got {len(calibration)}: give more documents, or ask for fewer bits"
-            )
-        rotation = random_rotation(calibration.shape[1], seed) if self.rotate else None
-        columns = sorted_columns(calibration, rotation)
-        cuts = np.arange(1, cells) / cells
-        borders = np.quantile(columns, cuts, axis=1).T.astype(np.float32)
-        return ScalarCodec(
-            borders=np.ascontiguousarray(borders),
-            levels=cell_means(columns, borders),
-            bits=self.bits,
-            rotation=rotation,
-        )
+        return equal_mass(calibration, self.bits, _rotation(self, calibration.shape[1], seed))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +57,7 @@ class LloydMax:
     Attributes:
         bits: Bits per dimension, 1 to 8.
         rotate: As in `Percentile`.
+        rotate_block: As in `Percentile`.
         iterations: Rounds of k-means, at most; it starts from cells of equal mass.
 
     Source: Lloyd 1982, Max 1960.
@@ -74,12 +65,12 @@ class LloydMax:
 
     bits: int = 4
     rotate: bool = False
+    rotate_block: int | None = field(default=None, metadata=LATER)
     iterations: int = 50
 
     def __post_init__(self) -> None:
-        Percentile(bits=self.bits)
-        if self.iterations < 1:
-            raise ConfigError(f"iterations must be at least 1, got {self.iterations}")
+        self._start()
+        check_range(self.iterations, name="iterations")
 
     def fit(self, calibration: Float32[Array, "n d"], *, seed: int = 0) -> ScalarCodec:
         """Move borders midway between levels and levels to the means of their cells, in turn.
@@ -87,7 +78,7 @@ class LloydMax:
         Raises:
             ConfigError: there are fewer calibration embeddings than cells.
         """
-        codec = Percentile(bits=self.bits, rotate=self.rotate).fit(calibration, seed=seed)
+        codec = self._start().fit(calibration, seed=seed)
         columns = sorted_columns(calibration, codec.rotation)
         borders, levels = codec.borders, codec.levels
         for _ in range(self.iterations):
@@ -97,6 +88,9 @@ class LloydMax:
             borders = np.ascontiguousarray(middles)
             levels = cell_means(columns, borders)
         return replace(codec, borders=borders, levels=levels)
+
+    def _start(self) -> Percentile:
+        return Percentile(bits=self.bits, rotate=self.rotate, rotate_block=self.rotate_block)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,15 +103,17 @@ class Gaussian:
     Attributes:
         bits: Bits per dimension, 1 to 8.
         rotate: Whether to rotate at random first, as the source does.
+        rotate_block: As in `Percentile`.
 
     Source: arXiv:2504.19874, its mean-squared-error variant.
     """
 
     bits: int = 4
     rotate: bool = True
+    rotate_block: int | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        Percentile(bits=self.bits)
+        Percentile(bits=self.bits, rotate=self.rotate, rotate_block=self.rotate_block)
 
     def fit(self, calibration: Float32[Array, "n d"], *, seed: int = 0) -> ScalarCodec:
         """Measure the moments, and scale the cells.
@@ -125,12 +121,12 @@ class Gaussian:
         Raises:
             ConfigError: there are no calibration embeddings.
         """
-        _need_some(calibration)
-        rotation = random_rotation(calibration.shape[1], seed) if self.rotate else None
+        need_some(calibration)
+        rotation = _rotation(self, calibration.shape[1], seed)
         columns = sorted_columns(calibration, rotation)
         scale = np.sqrt((columns.astype(np.float64) ** 2).mean(axis=1))[:, None]
         scale = np.maximum(scale, np.finfo(np.float32).tiny * 1e6)
-        borders, levels = _gaussian_cells(self.bits)
+        borders, levels = gaussian_cells(self.bits)
         cut = (borders * scale).astype(np.float32)
         return ScalarCodec(
             borders=cut,
@@ -146,9 +142,14 @@ class Binary:
 
     Attributes:
         rotate: Whether to rotate at random first, as RaBitQ does (arXiv:2405.12497).
+        rotate_block: As in `Percentile`.
     """
 
     rotate: bool = False
+    rotate_block: int | None = field(default=None, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        check_block(self.rotate_block, rotate=self.rotate)
 
     def fit(self, calibration: Float32[Array, "n d"], *, seed: int = 0) -> ScalarCodec:
         """Each half's level is its mean, the least-squares estimate of what fell there.
@@ -156,8 +157,8 @@ class Binary:
         Raises:
             ConfigError: there are no calibration embeddings.
         """
-        _need_some(calibration)
-        rotation = random_rotation(calibration.shape[1], seed) if self.rotate else None
+        need_some(calibration)
+        rotation = _rotation(self, calibration.shape[1], seed)
         columns = sorted_columns(calibration, rotation)
         borders = np.zeros((len(columns), 1), np.float32)
         levels = cell_means(columns, borders)
@@ -174,7 +175,7 @@ class Int8:
         Raises:
             ConfigError: there are no calibration embeddings.
         """
-        _need_some(calibration)
+        need_some(calibration)
         low = calibration.min(axis=0).astype(np.float64)[:, None]
         step = (calibration.max(axis=0).astype(np.float64)[:, None] - low) / 256
         step = np.maximum(step, np.maximum(np.abs(low), 1e-6) * 1e-6)  # a constant dimension
@@ -183,7 +184,7 @@ class Int8:
         return ScalarCodec(borders=borders, levels=levels, bits=8)
 
 
-def _gaussian_cells(bits: int) -> tuple[Float64[Array, " cuts"], Float64[Array, " cells"]]:
+def gaussian_cells(bits: int) -> tuple[Float64[Array, " cuts"], Float64[Array, " cells"]]:
     """Solve for the cells of least squared error of N(0, 1): Lloyd's rounds on its density."""
     x = np.linspace(-8, 8, 200_001)
     mass = np.concatenate([[0.0], np.cumsum(np.exp(-(x**2) / 2))])
@@ -201,13 +202,51 @@ def _gaussian_cells(bits: int) -> tuple[Float64[Array, " cuts"], Float64[Array, 
     return borders, levels
 
 
-def random_rotation(dim: int, seed: int) -> Float32[Array, "dim dim"]:
-    """Draw an orthogonal matrix uniformly (Mezzadri 2007, arXiv:math-ph/0609050)."""
-    gaussian = np.random.default_rng(seed).normal(size=(dim, dim))
-    q, r = np.linalg.qr(gaussian)
-    return np.ascontiguousarray(q * np.sign(np.diag(r)), dtype=np.float32)
+def equal_mass(
+    calibration: Float32[Array, "n d"], bits: int, rotation: Float32[Array, "d d"] | None
+) -> ScalarCodec:
+    """Cut each dimension, of what a rotation makes of the rows if there is one, at its quantiles.
+
+    Raises:
+        ConfigError: there are fewer calibration embeddings than cells.
+    """
+    cells = 2**bits
+    if len(calibration) < cells:
+        raise ConfigError(
+            f"{bits}-bit cells need at least {cells} calibration embeddings, "
+            f"got {len(calibration)}: give more documents, or ask for fewer bits"
+        )
+    columns = sorted_columns(calibration, rotation)
+    cuts = np.arange(1, cells) / cells
+    borders = np.quantile(columns, cuts, axis=1).T.astype(np.float32)
+    return ScalarCodec(
+        borders=np.ascontiguousarray(borders),
+        levels=cell_means(columns, borders),
+        bits=bits,
+        rotation=rotation,
+    )
 
 
-def _need_some(calibration: Array) -> None:
-    if not len(calibration):
-        raise ConfigError("a quantizer needs at least 1 calibration embeddings, got 0")
+def random_rotation(dim: int, seed: int, *, block: int | None = None) -> Float32[Array, "dim dim"]:
+    """Draw an orthogonal matrix uniformly (Mezzadri 2007, arXiv:math-ph/0609050).
+
+    Args:
+        dim: Its width.
+        seed: Of the draw.
+        block: Dimensions turned together, the last block taking what is left; None for all. A
+            prefix of whole blocks is drawn alike whatever follows.
+    """
+    rng, rotation = np.random.default_rng(seed), np.zeros((dim, dim), np.float32)
+    for rows in blocks(dim, block or dim):
+        width = rows.stop - rows.start
+        q, r = np.linalg.qr(rng.normal(size=(width, width)))
+        rotation[rows, rows] = q * np.sign(np.diag(r))
+    return rotation
+
+
+def _rotation(
+    asked: Percentile | Gaussian | Binary, dim: int, seed: int
+) -> Float32[Array, "dim dim"] | None:
+    if not asked.rotate:
+        return None
+    return random_rotation(dim, seed, block=asked.rotate_block)
