@@ -1,5 +1,7 @@
 """What the pages share: the template around their sections, scales, and charts of curves as SVG."""
 
+import base64
+import hashlib
 import math
 from collections.abc import Sequence
 from html import escape
@@ -13,6 +15,7 @@ LEAST = 1e-30
 """What a log scale takes for a positive value; anything below is as good as zero."""
 
 _MINUS = "\N{MINUS SIGN}"
+_NO_SCRIPT = "script-src 'none'"
 _HIGH_DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -47,6 +50,16 @@ def page(
         sections="\n".join(sections),
         command=f"<p>Made by <code>{escape(command)}</code></p>" if command else "",
     )
+
+
+def with_script(page: str, script: str) -> str:
+    """Let a page run one script, and by its policy no other."""
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    policy, found, rest = page.partition(_NO_SCRIPT)
+    body, end, after = rest.rpartition("</body>")
+    assert found, "the template has a policy"
+    assert end, "the template has a body"
+    return f"{policy}script-src 'sha256-{digest}'{body}<script>{script}</script>\n{end}{after}"
 
 
 class Scale(NamedTuple):
@@ -96,6 +109,15 @@ def log_scale(values: Sequence[float]) -> Scale:
         chosen = powers[:: math.ceil(len(powers) / 5)]
     named = tuple((m * 10.0**e, _power(m, e)) for m, e in chosen)
     return Scale(places[first], places[last], named, is_log=True)
+
+
+def binary_scale(values: Sequence[float]) -> Scale:
+    """Span values of at least 1 by powers of two; ticks at each, or at some if they are many."""
+    first = math.floor(math.log2(min(values)) - 0.2)
+    last = math.ceil(math.log2(max(values)) + 0.2)
+    powers = range(first, last + 1, math.ceil((last - first) / 14))
+    ticks = tuple((2.0**p, f"{2**p:,}") for p in powers if p >= 0)
+    return Scale(2.0**first, 2.0**last, ticks, is_log=True)
 
 
 def _exponents(low: float, high: float) -> range:

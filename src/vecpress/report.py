@@ -1,34 +1,28 @@
-"""results.jsonl in, one HTML file out: no script, no network, readable on a phone.
+"""results.jsonl in, one HTML file out: no network, readable on a phone, whole without its script.
 
 Knows the plain values that `compare` writes, and nothing of pipelines.
 """
 
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from vecpress import drawing
+from vecpress.entries import Result, Setting, entries_of, number
 from vecpress.errors import DataError
+from vecpress.frontier_page import section
+from vecpress.overview import overview
 
-Result = Mapping[str, Any]
-
-_GROUPS = {
-    "chosen": "chosen by vecpress",
-    "trained": "trained head",
-    "baseline": "baseline",
-    "single model": "single model, float32",
-    "concatenation": "concatenation, float32",
-}
 _LEAD = """Every point is one way to store the same documents. Heads and codes are fitted on
-the documents, and where a row says so on other judged questions; those scored here only score.
-Queries stay in float. Bytes count all that
-is kept per document; the dashed line is the raw float concatenation."""
-_UNITS = ("B", "kB", "MB", "GB")
+documents, and where a row says so on other judged questions; those scored here only score. The
+choice is what vecpress picks for a budget of bytes. Queries stay in float. Bytes count all that is
+kept per document; the dashed line is the raw float concatenation."""
+_HINT = "Hover, tap or focus a point for its numbers and its recipe."
 _NEEDED = ("benchmark", "group", "method", "bytes_per_vector", "ndcg@10", "recall@100", "recovery")
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 430, 64, 32, 38, 62
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:
@@ -37,38 +31,151 @@ def write_results(path: Path, results: Iterable[Result]) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
+def append_result(path: str | Path, result: Result) -> None:
+    """Add a line to a results file, made if it is absent; on return the disk has it.
+
+    What a killed run left of a line is replaced.
+
+    Raises:
+        DataError: the result could not be read again, or the file cannot be written.
+    """
+    if wrong := _wrong(result):
+        raise DataError(f"this is not a result: {wrong[0]!r} is {result.get(wrong[0])!r}")
+    try:
+        line = json.dumps(dict(result), sort_keys=True, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise DataError(f"this result cannot be written as JSON: {error}") from error
+    try:
+        with Path(path).open("a+b") as file:
+            _mend(file)
+            file.write(line.encode("ascii"))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise DataError(f"cannot write results to {path}: {error}") from error
+
+
+def _mend(file: Any) -> None:
+    """End the last line of a file, or take it away if it was never whole."""
+    file.seek(0)
+    whole, _, torn = file.read().rpartition(b"\n")
+    if not torn:
+        return
+    try:
+        json.loads(torn)
+    except ValueError:
+        file.truncate(len(whole) + 1 if whole else 0)
+    else:
+        file.write(b"\n")
+
+
 def read_results(path: str | Path) -> list[Result]:
-    """Read what `write_results` wrote.
+    """Read what `write_results` or `append_result` wrote.
+
+    A last line that a killed run left unfinished is passed over. Of results with one key the last
+    counts, in the place of the first.
 
     Raises:
         DataError: the file is absent, empty, or a line is not a result.
     """
+    if results := _read(path):
+        return results
+    raise DataError(f"{path} holds no results: make them with `vecpress compare`")
+
+
+def known_results(path: str | Path) -> dict[str, Result]:
+    """Give the results of a file by their keys; none if there is no file yet, or no whole line.
+
+    Raises:
+        DataError: a line is not a result.
+    """
+    found = _read(path) if Path(path).exists() else []
+    return {result["key"]: result for result in found if isinstance(result.get("key"), str)}
+
+
+def _read(path: str | Path) -> list[Result]:
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        *lines, last = Path(path).read_bytes().split(b"\n")
+    except OSError as error:
         raise DataError(f"cannot read results from {path}: {error}") from error
-    results = []
-    for number, line in enumerate(lines, start=1):
+    results = [_result(path, place, line) for place, line in enumerate(lines, start=1)]
+    if last and not _is_torn(last):
+        results.append(_result(path, len(lines) + 1, last))
+    keys = [result.get("key") for result in results]
+    named = [key if isinstance(key, str) else place for place, key in enumerate(keys)]
+    return list(dict(zip(named, results, strict=True)).values())
+
+
+class Ledger:
+    """The results of a folder: what is there already, and where new ones are added at once."""
+
+    def __init__(self, folder: Path, *, anew: bool = False) -> None:
+        """Open a folder's results.jsonl; nothing is made, or removed, before the first new one.
+
+        Args:
+            folder: Perhaps not there yet.
+            anew: Whether to begin without those that are there.
+        """
+        self.path = folder / "results.jsonl"
+        self._anew = anew
+
+    @property
+    def known(self) -> dict[str, Result]:
+        """The results that are there, by their keys."""
+        return {} if self._anew else known_results(self.path)
+
+    def keep(self, result: Result) -> None:
+        """Add one.
+
+        Raises:
+            DataError: it cannot be written.
+        """
         try:
-            result = json.loads(line)
-            wrong = [name for name in _NEEDED if not _usable(name, result.get(name))]
-        except (json.JSONDecodeError, AttributeError) as error:
-            raise DataError(f"line {number} of {path} is not JSON: {line[:60]!r}") from error
-        if wrong:
-            got = result.get(wrong[0])
-            raise DataError(f"line {number} of {path} is not a result: {wrong[0]!r} is {got!r}")
-        results.append(result)
-    if not results:
-        raise DataError(f"{path} holds no results: make them with `vecpress compare`")
-    return results
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._anew:
+                self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise DataError(f"cannot write results to {self.path}: {error}") from error
+        self._anew = False
+        append_result(self.path, result)
 
 
-def _usable(name: str, value: Any) -> bool:
-    """Say whether a value can be shown: a text, or a number; of bytes there are some."""
-    if name in ("benchmark", "group", "method"):
-        return isinstance(value, str)
-    number = isinstance(value, int | float) and math.isfinite(value)
-    return number and (name != "bytes_per_vector" or value >= 1)
+def _is_torn(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return True
+    return False
+
+
+def _result(path: str | Path, place: int, line: bytes) -> Result:
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"cannot read results from {path}: {error}") from error
+    try:
+        result = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"line {place} of {path} is not JSON: {text[:60]!r}") from error
+    if not isinstance(result, dict):
+        raise DataError(f"line {place} of {path} is not a result: {text[:60]!r}")
+    if wrong := _wrong(result):
+        got = result.get(wrong[0])
+        raise DataError(f"line {place} of {path} is not a result: {wrong[0]!r} is {got!r}")
+    return result
+
+
+def _wrong(result: Result) -> list[str]:
+    """List the values that cannot be shown: texts, numbers, and of bytes there are some."""
+    wrong = []
+    for name in _NEEDED:
+        if name in ("benchmark", "group", "method"):
+            is_usable = isinstance(result.get(name), str)
+        else:
+            value = number(result, name)
+            is_usable = value is not None and (name != "bytes_per_vector" or value >= 1)
+        wrong += [] if is_usable else [name]
+    return wrong
 
 
 def write_page(path: Path, page: str) -> None:
@@ -84,130 +191,39 @@ def write_page(path: Path, page: str) -> None:
 
 
 def render(results: Sequence[Result], *, command: str = "") -> str:
-    """Draw every benchmark's plot and table."""
-    names = list(dict.fromkeys(str(r["benchmark"]) for r in results))
-    return drawing.page(
-        [_section(n, [r for r in results if r["benchmark"] == n]) for n in names],
+    """Draw all benchmarks together, if there are several, and each one's plot and tables."""
+    entries = entries_of(results)
+    settings = dict.fromkeys(entry.setting for entry in entries)
+    anchors = {setting: f"b{place}" for place, setting in enumerate(settings)}
+    sections = [
+        section([e for e in entries if e.setting == setting], anchor=anchor)
+        for setting, anchor in anchors.items()
+    ]
+    names = dict.fromkeys(setting.benchmark for setting in settings)
+    page = drawing.page(
+        [_contents(anchors), *overview(entries), *sections],
         title=", ".join(names),
         heading="Bytes against quality",
         lead=_LEAD,
-        hint="Points show their method when hovered.",
+        hint=_HINT,
         command=command,
+        style=_beside("report.css"),
     )
+    # JSON may hold halves of characters, which no file can.
+    whole = page.encode("utf-8", "replace").decode("utf-8")
+    return drawing.with_script(whole, _beside("report.js"))
 
 
-def _section(name: str, results: Sequence[Result]) -> str:
-    return (
-        f"<section><h2>{escape(name)}</h2>{_headline(results)}"
-        f"<figure>{_plot(results)}<figcaption>{_legend(results)}</figcaption></figure>"
-        f"{_table(results)}</section>"
-    )
+def _beside(name: str) -> str:
+    return files("vecpress").joinpath(name).read_text(encoding="utf-8")
 
 
-def _headline(results: Sequence[Result]) -> str:
-    """Say in one sentence what was won: the smallest code that keeps 95 %, or the best there is."""
-    chosen = [r for r in results if r["group"] == "chosen"]
-    if not chosen:
+def _contents(anchors: dict[Setting, str]) -> str:
+    """Link to each section, if there are several."""
+    links = []
+    for setting, anchor in anchors.items():
+        small = f" <small>{escape(setting.conditions)}</small>" if setting.conditions else ""
+        links.append(f'<li><a href="#{anchor}">{escape(setting.benchmark)}</a>{small}</li>')
+    if len(links) < 2:
         return ""
-    good = [r for r in chosen if r["recovery"] >= 0.95] or [max(chosen, key=_recovery)]
-    best = min(good, key=lambda r: r["bytes_per_vector"])
-    return (
-        f"<p class='headline'><b>{best['bytes_per_vector']} bytes</b> per document keep "
-        f"<b>{100 * best['recovery']:.1f} %</b> of the raw concatenation's nDCG@10: "
-        f"{best['compression_factor']:.0f} times smaller.</p>"
-    )
-
-
-def _recovery(result: Result) -> float:
-    return float(result["recovery"])
-
-
-def _plot(results: Sequence[Result]) -> str:
-    """Scatter nDCG@10 over bytes per vector (log scale); hovering names the point."""
-    sizes = [math.log2(r["bytes_per_vector"]) for r in results]
-    scores = [r["ndcg@10"] for r in results]
-    low_x, high_x = math.floor(min(sizes) - 0.2), math.ceil(max(sizes) + 0.2)
-    step = drawing.step(max(max(scores) - min(scores), 0.01))
-    low_y = math.floor(min(scores) / step - 0.3) * step
-    high_y = math.ceil(max(scores) / step + 0.3) * step
-
-    def x(size: float) -> float:
-        return _LEFT + (size - low_x) / (high_x - low_x) * (_WIDTH - _LEFT - _RIGHT)
-
-    def y(score: float) -> float:
-        return _TOP + (high_y - score) / (high_y - low_y) * (_HEIGHT - _TOP - _BOTTOM)
-
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="nDCG over bytes">']
-    for power in range(low_x, high_x + 1):
-        parts.append(f'<path class="grid" d="M{x(float(power)):.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
-        parts.append(
-            f'<text x="{x(float(power)):.1f}" y="{_HEIGHT - _BOTTOM + 26}">{2**power:,}</text>'
-        )
-    for i in range(round((high_y - low_y) / step) + 1):
-        value = low_y + i * step
-        parts.append(f'<path class="grid" d="M{_LEFT} {y(value):.1f}H{_WIDTH - _RIGHT}"/>')
-        parts.append(f'<text class="y" x="{_LEFT - 8}" y="{y(value) + 4:.1f}">{value:.2f}</text>')
-    parts.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 6}">bytes per document</text>')
-    parts.append(f'<text class="name" x="8" y="{_TOP - 14}">nDCG@10</text>')
-    raw = next((r for r in results if r["group"] == "concatenation"), None)
-    if raw:
-        height = y(raw["ndcg@10"])
-        parts.append(f'<path class="raw" d="M{_LEFT} {height:.1f}H{_WIDTH - _RIGHT}"/>')
-    line = sorted((r["bytes_per_vector"], r["ndcg@10"]) for r in results if r["group"] == "chosen")
-    points = " ".join(f"{x(math.log2(b)):.1f},{y(s):.1f}" for b, s in line)
-    parts.append(f'<polyline class="frontier" points="{points}"/>')
-    for result in sorted(results, key=lambda r: r["group"] == "chosen"):
-        label = f"{result['method']}: {result['bytes_per_vector']} B, {result['ndcg@10']:.4f}"
-        parts.append(
-            f'<circle class="{_class(result)}" cx="{x(math.log2(result["bytes_per_vector"])):.1f}" '
-            f'cy="{y(result["ndcg@10"]):.1f}" r="6"><title>{escape(label)}</title></circle>'
-        )
-    return "".join([*parts, "</svg>"])
-
-
-def _legend(results: Sequence[Result]) -> str:
-    present = {r["group"] for r in results}
-    return " ".join(
-        f'<span><svg viewBox="0 0 14 14"><circle class="{group.replace(" ", "-")}" cx="7" cy="7" '
-        f'r="5"/></svg>{escape(label)}</span>'
-        for group, label in _GROUPS.items()
-        if group in present
-    )
-
-
-def _table(results: Sequence[Result]) -> str:
-    head = ["", "method", "nDCG@10", "recall@100", "bytes", "smaller", "kept", "per million"]
-    rows = []
-    for r in results:
-        mark = " *" if r.get("p_value", 1.0) < 0.05 and r["group"] != "concatenation" else ""
-        size = r["bytes_per_vector"]
-        cells = [
-            f"{r['ndcg@10']:.4f}{mark}",
-            f"{r['recall@100']:.4f}",
-            f"{size:,}",
-            f"{r.get('compression_factor', 0):.1f}x",
-            f"{100 * r['recovery']:.1f} %",
-            _bytes(size * 1e6),
-        ]
-        rows.append(
-            f'<tr><td><svg viewBox="0 0 14 14"><circle class="{_class(r)}" cx="7" cy="7" r="5"/>'
-            f"</svg></td><th>{escape(str(r['method']))}<small>{_GROUPS.get(r['group'], '')}"
-            f"</small></th>{''.join(f'<td>{c}</td>' for c in cells)}</tr>"
-        )
-    heads = "".join(f"<th>{h}</th>" for h in head)
-    return (
-        f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>"
-        "</table></div><p class='note'>* differs from the raw concatenation: paired randomization "
-        "test over queries, p &lt; .05.</p>"
-    )
-
-
-def _class(result: Result) -> str:
-    return str(result["group"]).replace(" ", "-")
-
-
-def _bytes(size: float) -> str:
-    """Write a size with three figures and a decimal unit."""
-    power = min(int(math.log10(max(size, 1)) / 3), 3)
-    value = size / 1000**power
-    return f"{value:.0f} {_UNITS[power]}" if value >= 100 else f"{value:.3g} {_UNITS[power]}"
+    return f'<nav aria-label="Benchmarks"><ul>{"".join(links)}</ul></nav>'

@@ -1,5 +1,7 @@
 """Charts show the numbers they are given: read back, they are the same."""
 
+import base64
+import hashlib
 import re
 
 import numpy as np
@@ -9,7 +11,15 @@ from hypothesis import strategies as st
 
 from charts import assert_balanced, points, worth
 from vecpress import drawing
-from vecpress.drawing import Curve, Mark, line_chart, linear_scale, log_scale
+from vecpress.drawing import (
+    Curve,
+    Mark,
+    binary_scale,
+    line_chart,
+    linear_scale,
+    log_scale,
+    with_script,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +82,25 @@ def test_a_log_scale_covers_its_values(values):
     assert scale.high >= max(values) * 0.999
     for value, name in scale.ticks:
         assert worth(name) == pytest.approx(value)
+
+
+@given(st.lists(st.floats(1, 1e12), min_size=1, max_size=5))
+def test_a_binary_scale_covers_its_values(values):
+    scale = binary_scale(values)
+    assert scale.low < min(values)
+    assert scale.high > max(values)
+    assert 2 <= len(scale.ticks) <= 15
+    for value, name in scale.ticks:
+        assert worth(name) == value
+        assert np.log2(value) == round(np.log2(value))
+        assert 0 <= scale.at(value) <= 1
+
+
+def test_a_binary_scale_counts_doublings():
+    scale = binary_scale([16.0, 64.0])
+    assert [name for _, name in scale.ticks] == ["8", "16", "32", "64", "128"]
+    assert [round(scale.at(value), 9) for value, _ in scale.ticks] == [0, 0.25, 0.5, 0.75, 1]
+    assert [name for _, name in binary_scale([1.0]).ticks] == ["1", "2"]  # no half bytes
 
 
 def test_a_log_scale_counts_powers():
@@ -166,3 +195,17 @@ def test_a_page_escapes_its_plain_text():
     assert "<p>one</p>\n<p>two</p>" in page
     assert "p { color: red; }</style>" in page
     assert_balanced(page)
+
+
+def test_a_page_runs_no_script_but_the_one_it_is_given():
+    told = "script-src 'none' </body>"
+    page = drawing.page([told], title=told, heading=told, lead="", command=told)
+    assert "default-src 'none'; style-src 'unsafe-inline'; script-src 'none'; base-uri" in page
+    assert "<script" not in page
+    script = "let a = 1 < 2; // é"
+    scripted = with_script(page, script)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri" in scripted
+    assert scripted.endswith(f"<script>{script}</script>\n</body>\n</html>\n")
+    plain = scripted.replace(f"<script>{script}</script>\n", "")
+    assert plain.replace(f"script-src 'sha256-{digest}'", "script-src 'none'") == page
