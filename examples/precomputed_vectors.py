@@ -3,15 +3,15 @@
 import numpy as np
 
 from vecpress import Index, Pipeline, Recipe
-from vecpress.budget import fit_to_budget
+from vecpress.plan import fit_to_budget
 
 rng = np.random.default_rng(0)
 vectors = (rng.normal(size=(5000, 48)) @ rng.normal(size=(48, 768))).astype(np.float32)
 np.save("vectors.npy", vectors)
 
 mapped = np.load("vectors.npy", mmap_mode="r")  # only a sample, then blocks, are read
-pipeline, choice = fit_to_budget(Recipe(), mapped, 32)
-print(f"chosen of {len(choice.trials)}: {choice.best}")
+pipeline, plan = fit_to_budget(Recipe(), mapped, 32)
+print(f"chosen of {len(plan.choice.trials)}: {plan.choice.best}")
 
 pipeline.save_index(pipeline.index(mapped), "index")
 

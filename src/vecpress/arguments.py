@@ -10,7 +10,6 @@ from typing import Any
 
 from vecpress import registry
 from vecpress.budget import parse_budget
-from vecpress.compare import Trained
 from vecpress.corpus import Benchmark, Corpus, read_corpus
 from vecpress.encoders.precomputed import SUFFIXES, Vectors, open_vectors
 from vecpress.errors import ConfigError, VecpressError
@@ -21,6 +20,7 @@ from vecpress.images import SUFFIXES as SUFFIXES_OF_IMAGES
 from vecpress.pairs import Pairs, read_pairs
 from vecpress.recipe import Documents, Recipe
 from vecpress.stages import Image, Item, Log, unlogged
+from vecpress.study import Trained
 from vecpress.tracking import tensorboard
 
 
@@ -35,6 +35,25 @@ def read_budgets(text: str) -> list[int]:
     if not budgets:
         raise ConfigError(f"give at least one budget, such as 32,64,128; got {text!r}")
     return budgets
+
+
+def read_seeds(text: str) -> list[int]:
+    """Read seeds such as 0,1,2."""
+    given = words(text)
+    if not given or not all(word.isdecimal() and int(word) < 2**32 for word in given):
+        raise ConfigError(f"seeds are whole numbers from 0 to {2**32 - 1}, got {text!r}")
+    return list(dict.fromkeys(int(word) for word in given))
+
+
+def check_results(out: Path, *, overwrite: bool) -> None:
+    """Refuse a folder to write results to that holds something else.
+
+    Raises:
+        ConfigError: it does, and `overwrite` is false.
+    """
+    is_ours = out.is_dir() and ((out / "results.jsonl").is_file() or not any(out.iterdir()))
+    if not is_ours:
+        refuse_existing(out, overwrite=overwrite)
 
 
 def read_recipe(
@@ -79,9 +98,7 @@ def _method(press: Recipe | None, dim: int) -> dict[str, Any]:
     return registry.describe(registry.COMPRESSORS, continuing(press, dim))
 
 
-def check_fit(
-    asked: Recipe, *, budget: str, pairs: Path | None, continued: Path | None, out: Path
-) -> None:
+def check_fit(asked: Recipe, *, budget: str, continued: Path | None, out: Path) -> None:
     """Refuse options of `fit` that contradict each other, or that would go unused.
 
     Raises:
@@ -101,11 +118,6 @@ def check_fit(
             )
     elif bool(budget) == (asked.quantizer is not None or asked.head is not None):
         raise ConfigError("give either --budget, or --dim and --bits, or a --recipe with both")
-    if budget and pairs is not None:
-        raise ConfigError(
-            "--budget tries heads that learn nothing from judgements: give --head smec, --dim and "
-            "--bits instead, or leave --pairs out"
-        )
 
 
 def open_documents(path: str, *, vectors: bool) -> tuple[Documents, Sequence[str]]:
@@ -130,6 +142,17 @@ def open_documents(path: str, *, vectors: bool) -> tuple[Documents, Sequence[str
         )
     corpus = read_corpus(path)
     return corpus, corpus.ids
+
+
+def open_texts(path: str) -> Corpus:
+    """Open a corpus of texts or images.
+
+    Raises:
+        ConfigError: it holds vectors.
+    """
+    documents, _ = open_documents(path, vectors=False)
+    assert isinstance(documents, Corpus)
+    return documents
 
 
 def open_pairs(

@@ -1,55 +1,53 @@
 """The best use of N bytes per vector, chosen on the user's own embeddings, without labels.
 
-Documents drawn at random play the queries. Every candidate codes the other documents, and is
-judged by how high it ranks each query's nearest neighbour in float. Judgements of a test collection
-are never looked at. What this rule is worth is measured in docs/experiments.md (2026-11-21).
+First which models should count and how much (weighing.py), then what to do with the bytes: heads
+and quantizers that keep to the budget (candidates.py) code the documents, and are judged by what
+they keep of the float search (proxy.py). Judgements of a test collection are never looked at. What
+this is worth is measured in docs/experiments.md.
 """
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from vecpress.arrays import Array, normalize
-from vecpress.compressors.linear import PowerPCA, Spectrum
+from vecpress.candidates import Candidate, climb, shapes
+from vecpress.compressors.linear import Spectrum
 from vecpress.errors import ConfigError
-from vecpress.pipeline import Pipeline
-from vecpress.quantizers.scalar import Percentile
-from vecpress.recipe import Documents, Recipe
-from vecpress.sample import draw_sample
+from vecpress.proxy import SEARCHED, Judged, Proxy
+from vecpress.pseudo import Probes
+from vecpress.quantizers.product import OPQ, PQ
+from vecpress.recipe import Recipe
 from vecpress.stages import Progress, TrainingSet, silent
 
-BITS = (1, 2, 3, 4, 5, 8)
-GAMMAS = (0.0, 0.125, 0.25, 0.5)
-_DOCUMENTS = 8192  # documents ranked
-_QUERIES = 1000  # documents that play queries
-_DEPTH = 10  # ranks looked at
+_FITTED = 8192  # documents that candidates are fitted on
 _FEWEST = 64
+_ROUNDS = 10  # of k-means for a trial; what is chosen gets all
+_ROTATIONS = 6  # for a trial
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One way to spend the budget, and how much of the float neighbourhood it kept.
+    """One way to spend the budget, and how much of the float search it kept.
 
     Attributes:
-        head: Power-scaled PCA of some width and gamma.
-        quantizer: Percentile cells of some bits, rotated or not.
-        code_bytes: Bytes per vector; at most the budget.
-        agreement: Mean over queries, from 0 to 1, of the reciprocal rank at which the codes find
-            the nearest float neighbour; 0 for a query that has it below rank 10.
+        candidate: Head and quantizer.
+        kept: What `Proxy.kept` found, by question; 1 is as good as the floats.
+        worth: Their mean: what trials are ordered by.
+        seconds: It took to try.
     """
 
-    head: PowerPCA
-    quantizer: Percentile
-    code_bytes: int
-    agreement: float
+    candidate: Candidate
+    kept: Mapping[str, float]
+    worth: float
+    seconds: float
 
     def __str__(self) -> str:
-        rotated = ", rotated" if self.quantizer.rotate else ""
-        return f"{self.head.dim} x {self.quantizer.bits} bit, gamma {self.head.gamma:g}{rotated}"
+        return str(self.candidate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +56,20 @@ class Choice:
 
     Attributes:
         budget: Bytes per vector allowed.
-        trials: All candidates by falling agreement.
+        trials: All candidates by falling worth.
+        fitted_on: Documents that each was fitted on.
+        searched: Documents that each was judged on; some or all of the same, if there are few.
     """
 
     budget: int
     trials: tuple[Trial, ...]
+    fitted_on: int
+    searched: int
 
     @property
-    def best(self) -> Trial:
-        """The trial that kept most."""
-        return self.trials[0]
+    def best(self) -> Candidate:
+        """What kept most."""
+        return self.trials[0].candidate
 
     def apply(self, recipe: Recipe) -> Recipe:
         """Put the best head and quantizer into a recipe."""
@@ -90,20 +92,71 @@ def choose(
     embeddings: Float32[Array, "n d"],
     budget: int,
     *,
+    probes: Probes | None = None,
+    judged: Judged | None = None,
+    is_unseen: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Choice:
-    """Try power-scaled PCA x percentile codes of at most `budget` bytes on the embeddings.
+    """Try power-scaled PCA with scalar and product codes of at most `budget` bytes.
 
     Args:
         embeddings: Unit rows, such as the sample a pipeline is fitted on.
         budget: Bytes per vector.
-        seed: Of the sample, the held-out queries and the rotations.
+        probes: Sentences that stand for queries, and the rows they are from.
+        judged: Queries that were judged, and the rows that answer them.
+        is_unseen: Whether the documents that will be served are mostly others than these. A code
+            that was fitted on a document knows it, so then it is judged on those held out.
+        seed: Of the sample, of the documents that play queries, and of k-means.
         progress: Told about each trial.
 
     Raises:
-        ConfigError: the budget is below 1 byte, or there are too few embeddings to hold any out.
+        ConfigError: the budget is below 1 byte, or there are too few embeddings to judge by.
     """
+    _check(embeddings, budget, seed)
+    fitted, searched = _split(len(embeddings), probes, judged, is_unseen, seed)
+    proxy = _proxy(embeddings, searched, probes, judged, seed)
+    calibration = embeddings[fitted]
+    spectrum = Spectrum.of(TrainingSet(documents=calibration))
+    axes = spectrum.axes.T.astype(np.float32)
+    turned = {id(x): x @ axes for x in (calibration, proxy.documents)}
+    candidates = shapes(embeddings.shape[1], budget, len(calibration))
+    trials: list[Trial] = []
+
+    def judge(candidate: Candidate) -> float:
+        began = time.perf_counter()
+        dim = candidate.head.dim
+        scale = spectrum.scale(dim, candidate.head.gamma).astype(np.float32)
+
+        def shorten(x: Float32[Array, "n d"]) -> Float32[Array, "n e"]:
+            short = turned[id(x)][:, :dim] if id(x) in turned else x @ axes[:, :dim]
+            return normalize(short * scale)
+
+        quantizer = candidate.quantizer
+        if isinstance(quantizer, PQ | OPQ):
+            rounds = _ROUNDS if isinstance(quantizer, PQ) else _ROTATIONS
+            quantizer = replace(quantizer, iterations=rounds)
+        codec = quantizer.fit(shorten(calibration), seed=seed)
+        decoded = codec.dequantize(codec.quantize(shorten(proxy.documents)))
+        kept = proxy.kept(decoded, shorten)
+        took = time.perf_counter() - began
+        trial = Trial(candidate=candidate, kept=kept, worth=proxy.mean(kept), seconds=took)
+        trials.append(trial)
+        progress(f"trying ways to spend {budget} bytes", len(trials), len(candidates) + 10)
+        return trial.worth
+
+    climb(candidates, judge)
+    progress(f"trying ways to spend {budget} bytes", len(trials), len(trials))
+    best_first = sorted(trials, key=lambda t: (-t.worth, t.candidate.code_bytes))
+    return Choice(
+        budget=budget,
+        trials=tuple(best_first),
+        fitted_on=len(fitted),
+        searched=len(proxy.documents),
+    )
+
+
+def _check(embeddings: Float32[Array, "n d"], budget: int, seed: int) -> None:
     if budget < 1:
         raise ConfigError(f"a budget must be at least 1 byte per vector, got {budget}")
     if len(embeddings) < _FEWEST:
@@ -111,80 +164,44 @@ def choose(
             f"choosing by budget needs at least {_FEWEST} documents, got {len(embeddings)}: give "
             "more, or give --dim and --bits yourself"
         )
-    rows = np.random.default_rng(seed).permutation(len(embeddings))[: _DOCUMENTS + _QUERIES]
-    if np.array_equal(embeddings[rows[:_FEWEST]], embeddings[rows[:1]].repeat(_FEWEST, axis=0)):
+    rows = np.random.default_rng(seed).permutation(len(embeddings))[:_FEWEST]
+    if np.array_equal(embeddings[rows], embeddings[rows[:1]].repeat(_FEWEST, axis=0)):
         raise ConfigError(
             f"there is nothing to choose by: {_FEWEST} embeddings drawn at random are all the same"
         )
-    held_out = min(_QUERIES, len(rows) // 4)
-    queries, documents = embeddings[rows[:held_out]], embeddings[rows[held_out:]]
-    nearest = (queries @ documents.T).argmax(axis=1)
-    spectrum = Spectrum.of(TrainingSet(documents=documents))
-    moved = [(x @ spectrum.axes.T).astype(np.float32) for x in (documents, queries)]
-    candidates = list(_candidates(embeddings.shape[1], budget, len(documents)))
-    trials = []
-    for done, (head, quantizer) in enumerate(candidates, start=1):
-        scale = spectrum.scale(head.dim, head.gamma).astype(np.float32)
-        short, asked = (normalize(x[:, : head.dim] * scale) for x in moved)
-        codec = quantizer.fit(short, seed=seed)
-        decoded = codec.dequantize(codec.quantize(short))
-        trials.append(
-            Trial(
-                head=head,
-                quantizer=quantizer,
-                code_bytes=codec.code_bytes,
-                agreement=agreement(asked @ decoded.T, nearest),
-            )
-        )
-        progress(f"trying ways to spend {budget} bytes", done, len(candidates))
-    best_first = sorted(trials, key=lambda t: (-t.agreement, t.code_bytes))
-    return Choice(budget=budget, trials=tuple(best_first))
 
 
-def fit_to_budget(
-    recipe: Recipe,
-    documents: Documents,
-    budget: int,
-    *,
-    seed: int = 0,
-    cache: Path | None = None,
-    progress: Progress = silent,
-) -> tuple[Pipeline, Choice]:
-    """Choose head and quantizer for a corpus, then fit them on it.
+def _split(
+    n: int, probes: Probes | None, judged: Judged | None, is_unseen: bool, seed: int
+) -> tuple[Int64[Array, " f"], Int64[Array, " s"]]:
+    """Choose the rows to fit on and those to search: all for both if they are few and are served.
 
-    Args:
-        recipe: Its models, weights and sample are used.
-        documents: Texts if the recipe has models, else vectors, possibly a memory map.
-        budget: Bytes per vector.
-        seed: Of everything random.
-        cache: Folder in which encoders remember what they encode.
-        progress: Told about encoding and trials.
-
-    Raises:
-        ConfigError: as `choose` and `Pipeline.fit`.
+    Else those that are searched, among them all that answer something, come last in one random
+    order, and those that are fitted on come first.
     """
-    sample = draw_sample(recipe, documents, seed=seed, cache=cache, progress=progress)
-    choice = choose(sample.embeddings, budget, seed=seed, progress=progress)
-    return Pipeline.from_sample(choice.apply(recipe), sample, progress=progress), choice
+    needed = [np.empty(0, np.int64)]
+    needed += [probes.answers] if probes is not None else []
+    needed += [judged.positives[:, 1]] if judged is not None else []
+    must = np.unique(np.concatenate(needed))
+    others = np.random.default_rng(seed).permutation(np.setdiff1d(np.arange(n), must))
+    order = np.concatenate([others, must])
+    searched = max(min(SEARCHED, n // 2) if is_unseen else SEARCHED, len(must))
+    fitted = order[: max(n - searched, n // 4)] if is_unseen else order
+    return fitted[:_FITTED], np.sort(order[-searched:])
 
 
-def agreement(scores: Float32[Array, "q n"], nearest: Int64[Array, " q"]) -> float:
-    """Average the reciprocal rank of each query's nearest neighbour, 0 below rank 10.
-
-    Among equal scores the neighbour counts as the last: a code that cannot tell documents apart
-    earns nothing by it.
-    """
-    rows = np.arange(len(scores))
-    ranks = (scores >= scores[rows, nearest][:, None]).sum(axis=1)
-    return float(np.where(ranks <= _DEPTH, 1 / ranks, 0).mean())
-
-
-def _candidates(width: int, budget: int, documents: int) -> Iterator[tuple[PowerPCA, Percentile]]:
-    """List what fits the budget: for each number of bits, as many dimensions as it allows."""
-    for bits in BITS:
-        dim = min(width, 8 * budget // bits)
-        if dim < 1 or 2**bits > documents:
-            continue
-        for gamma in GAMMAS:
-            for rotate in (False, True):
-                yield PowerPCA(dim=dim, gamma=gamma), Percentile(bits=bits, rotate=rotate)
+def _proxy(
+    embeddings: Array,
+    searched: Int64[Array, " s"],
+    probes: Probes | None,
+    judged: Judged | None,
+    seed: int,
+) -> Proxy:
+    """Let probes and judgements name the rows that are searched."""
+    if probes is not None:
+        probes = replace(probes, answers=np.searchsorted(searched, probes.answers))
+    if judged is not None:
+        query, document = judged.positives.T
+        rows = np.stack([query, np.searchsorted(searched, document)], axis=1)
+        judged = replace(judged, positives=rows)
+    return Proxy.of(embeddings[searched], probes=probes, judged=judged, seed=seed)

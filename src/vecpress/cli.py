@@ -7,22 +7,16 @@ from typing import Annotated
 
 import typer
 
-from vecpress import __version__, arguments, options, screen
-from vecpress.budget import fit_to_budget, parse_budget
-from vecpress.card import judged
-from vecpress.compare import compare as compare_methods
-from vecpress.corpus import read_benchmark
+from vecpress import __version__, arguments, measuring, options, screen
+from vecpress.budget import parse_budget
 from vecpress.demo.run import run as run_demo
 from vecpress.encoders.precomputed import check_target, open_vectors, write_vectors
 from vecpress.errors import VecpressError
-from vecpress.evaluate import evaluate as evaluate_pipeline
+from vecpress.explain import planned
 from vecpress.extend import extend
-from vecpress.folders import new_folder
 from vecpress.index import Index
 from vecpress.pipeline import Pipeline
-from vecpress.report import read_results, render, write_page, write_results
-from vecpress.training_log import is_training, read_training
-from vecpress.training_page import render_log
+from vecpress.plan import fit_to_budget
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,6 +58,7 @@ def fit(
     seed: options.Seed = 0,
     cache: options.Cache = options.CACHE,
     overwrite: options.Overwrite = False,
+    explain: options.Explain = False,
     json: options.Json = False,
 ) -> None:
     """Fit head and quantizer on a corpus, and save them with the names of the models."""
@@ -77,17 +72,17 @@ def fit(
         bits=bits,
         press=None if press is None else press.recipe,
     )
-    arguments.check_fit(asked, budget=budget, pairs=pairs, continued=continue_, out=out)
+    arguments.check_fit(asked, budget=budget, continued=continue_, out=out)
     arguments.refuse_existing(out, overwrite=overwrite)
     takes_vectors = not asked.models if press is None else press.encoder is None
     documents, ids = arguments.open_documents(corpus, vectors=takes_vectors)
     taught = arguments.open_pairs(pairs, documents, ids, split=split, queries=queries)
-    choice = None
+    plan = None
     with screen.progress() as progress, arguments.open_log(report_to, out) as log:
         if budget:
             size = parse_budget(budget)
-            pipeline, choice = fit_to_budget(
-                asked, documents, size, seed=seed, cache=cache, progress=progress
+            pipeline, plan = fit_to_budget(
+                asked, documents, size, pairs=taught, seed=seed, cache=cache, progress=progress
             )
         elif press is not None:
             above = press.cached(cache, progress=progress)
@@ -101,9 +96,10 @@ def fit(
     pipeline.save(out, overwrite=overwrite)
     drawn = arguments.beside(out) if report_to else None
     if json:
-        screen.dump(screen.summary(pipeline, out, drawn=drawn))
+        screen.dump(screen.summary(pipeline, out, plan=plan, drawn=drawn))
     else:
-        screen.fitted(pipeline, choice, out=str(out), corpus=corpus, drawn=drawn)
+        planned(plan, explain=explain)
+        screen.fitted(pipeline, out=str(out), corpus=corpus, drawn=drawn)
 
 
 @app.command()
@@ -183,91 +179,8 @@ def search(
             screen.answers(ranked)
 
 
-@app.command()
-def evaluate(
-    press: options.Press,
-    folder: Annotated[Path, typer.Argument(metavar="BEIR_FOLDER", help="With judgements.")],
-    split: Annotated[str, typer.Option(help="Of the judgements.")] = "test",
-    documents: Annotated[
-        Path | None, typer.Option(help="Vectors of the documents, for a press of vectors.")
-    ] = None,
-    queries: Annotated[
-        Path | None, typer.Option(help="Vectors of the judged queries, in their order.")
-    ] = None,
-    cache: options.Cache = options.CACHE,
-    json: options.Json = False,
-) -> None:
-    """Score codes against judgements, beside the raw float concatenation."""
-    benchmark = read_benchmark(folder, split=split)
-    with screen.progress() as progress:
-        pipeline = Pipeline.load(press).cached(cache, progress=progress)
-        result = evaluate_pipeline(
-            pipeline,
-            benchmark,
-            documents=None if documents is None else open_vectors(documents).array,
-            queries=None if queries is None else open_vectors(queries).array,
-            progress=progress,
-        ).to_dict()
-    if json:
-        screen.dump(result)
-    else:
-        screen.OUT.print(screen.evaluation_table(result))
-
-
-@app.command()
-def compare(
-    folder: Annotated[Path, typer.Argument(metavar="BEIR_FOLDER", help="With judgements.")],
-    models: options.Models,
-    out: options.Out,
-    weights: options.Weights = "",
-    budgets: Annotated[str, typer.Option(help="Bytes per vector.")] = "32,64,128",
-    heads: Annotated[str, typer.Option(help="Train these too, such as concat-decoder.")] = "",
-    split: Annotated[str, typer.Option(help="Of the judgements that score.")] = "test",
-    pairs_split: options.OtherSplit = "",
-    seed: options.Seed = 0,
-    cache: options.Cache = options.CACHE,
-    overwrite: options.Overwrite = False,
-) -> None:
-    """Score methods x budgets on a benchmark: results.jsonl and report.html."""
-    arguments.refuse_existing(out, overwrite=overwrite)
-    benchmark = read_benchmark(folder, split=split)
-    trained = arguments.read_trained(heads, folder, benchmark, scored=split, split=pairs_split)
-    with screen.progress() as progress:
-        rows = compare_methods(
-            benchmark,
-            arguments.read_recipe(None, models=models, weights=weights),
-            arguments.read_budgets(budgets),
-            trained=trained,
-            seed=seed,
-            cache=cache,
-            progress=progress,
-        )
-    with new_folder(out, overwrite=overwrite) as draft:
-        results = [row.to_dict() for row in rows]
-        write_results(draft / "results.jsonl", results)
-        page = render(results, command=f"vecpress compare {folder} --models {models}")
-        (draft / "report.html").write_text(page, encoding="utf-8")
-    screen.OUT.print(screen.comparison_table(rows))
-    if trained.pairs is not None:
-        screen.say(f"Judgements: {judged(trained.pairs.record())}.")
-    screen.say(f"{out}/results.jsonl, {out}/report.html")
-
-
-@app.command()
-def report(
-    results: options.Results,
-    out: options.Out,
-    overwrite: options.Overwrite = False,
-) -> None:
-    """Draw results, or how a press was trained, as one HTML file."""
-    arguments.refuse_existing(out, overwrite=overwrite, file=True)
-    command = f"vecpress report {results}"
-    if is_training(results):
-        page = render_log(read_training(results), title=str(results), command=command)
-    else:
-        page = render(read_results(results), command=command)
-    write_page(out, page)
-    screen.say(str(out))
+for verb in (measuring.evaluate, measuring.suggest, measuring.compare, measuring.report):
+    app.command()(verb)
 
 
 def _version(asked: bool | None) -> None:

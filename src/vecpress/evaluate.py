@@ -221,6 +221,25 @@ def score_pipeline(
     return _measure_ranked([(i, s.tolist()) for i, s in pairs], benchmark, own)
 
 
+def score_rescored(
+    pipeline: Pipeline,
+    documents: Float32[Array, "n d"],
+    queries: Float32[Array, "q d"],
+    benchmark: Benchmark,
+    *,
+    depth: int,
+) -> Scores:
+    """Score codes whose best `depth` hits are ordered anew by the raw embeddings, kept as well."""
+    assert pipeline.codec is not None
+    codes = pipeline.quantize(pipeline.compress(documents))
+    index = Index.build(pipeline.codec, codes, benchmark.corpus.ids)
+    own = benchmark.own_documents()
+    hits = index.search(pipeline.compress(queries), min(depth + bool(own), len(index)))
+    finer = [documents[rows] @ query for rows, query in zip(hits.rows, queries, strict=True)]
+    pairs = zip(hits.ids, finer, strict=True)
+    return _measure_ranked([(i, s.tolist()) for i, s in pairs], benchmark, own)
+
+
 def score_floats(
     documents: Float32[Array, "n d"], queries: Float32[Array, "q d"], benchmark: Benchmark
 ) -> Scores:

@@ -45,6 +45,20 @@ Head = Annotated[
 Dim = Annotated[int | None, typer.Option(help="Dimensions kept.")]
 Bits = Annotated[int | None, typer.Option(help="Bits per dimension, 1 to 8.")]
 Budget = Annotated[str, typer.Option(help="Bytes per vector, such as 64B.")]
+FitOn = Annotated[
+    str,
+    typer.Option(
+        metavar="CORPUS",
+        help="Fit heads and codes on these texts only.",
+        show_default="each benchmark's own documents",
+    ),
+]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Show all that was tried for the budget, and why.")
+]
+By = Annotated[
+    str, typer.Option(help="What a model's gain is divided by: quality (nothing), ms or byte.")
+]
 Recipe = Annotated[Path | None, typer.Option(help="TOML file with all of these.")]
 Pairs = Annotated[
     Path | None,

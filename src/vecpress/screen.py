@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from vecpress.budget import Choice
 from vecpress.card import judged, kept
-from vecpress.compare import Row
 from vecpress.pipeline import Pipeline
+from vecpress.plan import Plan
+from vecpress.row import Row
 from vecpress.stages import Progress as Report
 
 OUT = Console(highlight=False)
@@ -53,7 +53,9 @@ def dump(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False))  # noqa: T201 - the one thing on stdout
 
 
-def summary(pipeline: Pipeline, out: Path, *, drawn: Path | None = None) -> dict[str, Any]:
+def summary(
+    pipeline: Pipeline, out: Path, *, plan: Plan | None = None, drawn: Path | None = None
+) -> dict[str, Any]:
     """Give what `fit --json` prints; what could not be used is said on stderr too."""
     taught = pipeline.provenance.get("pairs")
     if taught and taught["skipped"]:
@@ -70,20 +72,12 @@ def summary(pipeline: Pipeline, out: Path, *, drawn: Path | None = None) -> dict
         "continues": pipeline.provenance.get("continues"),
         "kept": [dict(row) for row in pipeline.log if row.get("event") == "kept"],
         "tensorboard": None if drawn is None else str(drawn),
+        "plan": None if plan is None else plan.to_dict(),
     }
 
 
-def fitted(
-    pipeline: Pipeline,
-    choice: Choice | None,
-    *,
-    out: str,
-    corpus: str,
-    drawn: Path | None = None,
-) -> None:
+def fitted(pipeline: Pipeline, *, out: str, corpus: str, drawn: Path | None = None) -> None:
     """Say what was fitted, what training kept, and what to type next."""
-    if choice is not None:
-        OUT.print(choice_table(choice))
     size, floats = pipeline.bytes_per_vector, 4 * pipeline.in_dim
     say(
         f"{out}: {size} bytes per vector instead of {floats} ({floats / size:.0f}x smaller), and "
@@ -105,19 +99,6 @@ def fitted(
         say(f"Next: vecpress index {out} {corpus} --out INDEX")
 
 
-def choice_table(choice: Choice, shown: int = 5) -> Table:
-    """Show the best ways found to spend a budget."""
-    title = f"{len(choice.trials)} ways to spend {choice.budget} bytes were tried; the best:"
-    table = _table(title, "head and code")
-    table.add_column("bytes", justify="right")
-    table.add_column("agreement with float neighbours", justify="right")
-    for i, trial in enumerate(choice.trials[:shown]):
-        mark = "[bold green]" if i == 0 else ""
-        cells = (str(trial), str(trial.code_bytes), f"{trial.agreement:.3f}")
-        table.add_row(*(f"{mark}{cell}" for cell in cells))
-    return table
-
-
 def answers(ranked: Sequence[Mapping[str, Any]]) -> None:
     """Print hits for people: score, id, and how the document begins."""
     for hit in ranked:
@@ -130,7 +111,7 @@ def answers(ranked: Sequence[Mapping[str, Any]]) -> None:
 def evaluation_table(result: Mapping[str, Any]) -> Table:
     """Show what an artifact scores."""
     counts = f"{result['n_queries']} queries, {result['n_documents']} documents"
-    table = _table(f"{result['benchmark']}: {counts}", "measure")
+    table = start_table(f"{result['benchmark']}: {counts}", "measure")
     table.add_column("value", justify="right")
     for name in ("ndcg@10", "recall@100", "mrr@10", "baseline_ndcg@10"):
         table.add_row(name, f"{result[name]:.4f}")
@@ -146,14 +127,15 @@ def evaluation_table(result: Mapping[str, Any]) -> Table:
 
 def comparison_table(rows: Sequence[Row]) -> Table:
     """Show methods beside each other."""
-    table = _table(f"{rows[0].benchmark}: quality per byte", "method")
+    several = len({row.seed for row in rows}) > 1
+    table = start_table(f"{rows[0].benchmark}: quality per byte", "method")
     table.columns[0].no_wrap = False  # figures are never cut; names may wrap
     for heading in ("nDCG@10", "recall@100", "bytes", "smaller", "kept"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
+    for row in sorted(rows, key=lambda r: (r.budget or 0, r.seed)):
         style = {"chosen": "bold green", "concatenation": "bold"}.get(row.group)
         table.add_row(
-            escape(row.method),
+            escape(row.method + (f", seed {row.seed}" if several else "")),
             f"{row.measures['ndcg@10']:.4f}",
             f"{row.measures['recall@100']:.4f}",
             f"{row.bytes_per_vector:,}",
@@ -164,7 +146,7 @@ def comparison_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _table(title: str, first: str) -> Table:
+def start_table(title: str, first: str) -> Table:
     """Start a table that fits 80 columns: no lines but the one under the headings."""
     table = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False

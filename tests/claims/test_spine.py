@@ -7,6 +7,7 @@ import pytest
 
 from vecpress import Recipe, read_benchmark
 from vecpress.compare import compare
+from vecpress.study import Study
 
 pytestmark = pytest.mark.slow
 DATA = Path(os.environ.get("VECPRESS_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -18,7 +19,8 @@ def rows(tmp_path_factory):
         pytest.skip(f"no collections in {DATA}: set VECPRESS_DATA")
     cache = Path(os.environ.get("VECPRESS_CACHE", tmp_path_factory.mktemp("cache")))
     benchmark = read_benchmark(DATA / "scifact")
-    return compare(benchmark, Recipe(models=("minilm", "wordllama")), (64, 128), cache=cache)
+    recipe = Recipe(models=("minilm", "wordllama"))
+    return compare(benchmark, Study(recipe=recipe, budgets=(64, 128), cache=cache))
 
 
 def test_two_models_side_by_side_beat_each_alone(rows):

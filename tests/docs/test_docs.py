@@ -37,10 +37,11 @@ def test_commands_in_the_docs_run(page, tmp_path, monkeypatch, capsys):
     commands = [line for block in blocks for line in block.splitlines() if line[:9] == "vecpress "]
     assert len(commands) >= 7
     for command in commands:
-        words = shlex.split(command.replace("minilm,wordllama", "lexical:64,lexical:32"))
+        known = command.replace("minilm,wordllama,lexical", "lexical:64,lexical:32,lexical:9")
+        words = shlex.split(known.replace("minilm,wordllama", "lexical:64,lexical:32"))
         if words[1] in ("fit", "index", "compare"):
             words.append("--overwrite")
-        if words[1] in ("fit", "index", "evaluate", "compare"):
+        if words[1] in ("fit", "index", "evaluate", "suggest", "compare"):
             words += ["--cache", "cache"]
         monkeypatch.setattr(sys, "argv", words)
         with pytest.raises(SystemExit) as end:
@@ -58,7 +59,8 @@ def make_inputs(folder):
     np.save(folder / "query.npy", vectors[:1])
     np.save(folder / "queries.npy", vectors[:9])
     words = [f"word{i}" for i in range(200)]
-    texts = [" ".join(rng.choice(words, 12)) for _ in range(300)]
+    sentences = [" ".join(rng.choice(words, 6)) for _ in range(600)]
+    texts = [f"{one}. {other}." for one, other in zip(sentences[::2], sentences[1::2], strict=True)]
     beir = folder / "BEIR_FOLDER"
     (beir / "qrels").mkdir(parents=True)
     lines = [json.dumps({"_id": f"d{i}", "text": t}) + "\n" for i, t in enumerate(texts)]

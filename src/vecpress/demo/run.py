@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from vecpress import screen
-from vecpress.budget import fit_to_budget
 from vecpress.compare import compare
 from vecpress.corpus import write_benchmark
 from vecpress.demo import BUDGETS, MODELS, QUESTIONS, WEIGHTS, standard_library
 from vecpress.errors import ArtifactError
+from vecpress.explain import planned
+from vecpress.plan import fit_to_budget
 from vecpress.recipe import Recipe
 from vecpress.report import render, write_results
+from vecpress.study import Study
 
 
 def run(out: Path, cache: Path) -> None:
@@ -28,8 +30,11 @@ def run(out: Path, cache: Path) -> None:
     )
     recipe = Recipe(models=MODELS, weights=WEIGHTS)
     with screen.progress() as progress:
-        rows = compare(benchmark, recipe, BUDGETS, cache=cache, progress=progress)
-        pipeline, choice = fit_to_budget(
+        study = Study(
+            recipe=recipe, budgets=BUDGETS, cache=cache, command=f"vecpress demo --out {out}"
+        )
+        rows = compare(benchmark, study, progress=progress)
+        pipeline, plan = fit_to_budget(
             recipe, benchmark.corpus, BUDGETS[1], cache=cache, progress=progress
         )
         index = pipeline.index(benchmark.corpus, progress=progress)
@@ -40,7 +45,7 @@ def run(out: Path, cache: Path) -> None:
     page = render(results, command=f"vecpress demo --out {out}")
     (out / "report.html").write_text(page, encoding="utf-8")
 
-    screen.OUT.print(screen.choice_table(choice))
+    planned(plan, explain=False)
     screen.OUT.print(screen.comparison_table(rows))
     for question in QUESTIONS:
         hits = pipeline.search(index, [question], 3)

@@ -1,0 +1,140 @@
+"""The verbs that measure: evaluate, suggest, compare, report."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vecpress import arguments, options, screen
+from vecpress.bench import Fits
+from vecpress.card import judged
+from vecpress.compare import compare as compare_methods
+from vecpress.corpus import read_benchmark
+from vecpress.encoders.precomputed import open_vectors
+from vecpress.evaluate import evaluate as evaluate_pipeline
+from vecpress.explain import suggestion
+from vecpress.pipeline import Pipeline
+from vecpress.report import Ledger, read_results, render, write_page
+from vecpress.study import Study
+from vecpress.suggest import suggest as suggest_models
+from vecpress.training_log import is_training, read_training
+from vecpress.training_page import render_log
+
+
+def evaluate(
+    press: options.Press,
+    folder: Annotated[Path, typer.Argument(metavar="BEIR_FOLDER", help="With judgements.")],
+    split: Annotated[str, typer.Option(help="Of the judgements.")] = "test",
+    documents: Annotated[
+        Path | None, typer.Option(help="Vectors of the documents, for a press of vectors.")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="Vectors of the judged queries, in their order.")
+    ] = None,
+    cache: options.Cache = options.CACHE,
+    json: options.Json = False,
+) -> None:
+    """Score codes against judgements, beside the raw float concatenation."""
+    benchmark = read_benchmark(folder, split=split)
+    with screen.progress() as progress:
+        pipeline = Pipeline.load(press).cached(cache, progress=progress)
+        result = evaluate_pipeline(
+            pipeline,
+            benchmark,
+            documents=None if documents is None else open_vectors(documents).array,
+            queries=None if queries is None else open_vectors(queries).array,
+            progress=progress,
+        ).to_dict()
+    if json:
+        screen.dump(result)
+    else:
+        screen.OUT.print(screen.evaluation_table(result))
+
+
+def suggest(
+    corpus: options.Corpus,
+    models: options.Models,
+    by: options.By = "quality",
+    sample: Annotated[int, typer.Option(help="Documents encoded, drawn at random.")] = 4096,
+    seed: options.Seed = 0,
+    cache: options.Cache = options.CACHE,
+    json: options.Json = False,
+) -> None:
+    """Say which of some models to put side by side for a corpus, and how much each should count."""
+    documents, names = arguments.open_texts(corpus), arguments.words(models)
+    with screen.progress() as progress:
+        found = suggest_models(
+            names, documents, by=by, sample=sample, seed=seed, cache=cache, progress=progress
+        )
+    if json:
+        screen.dump(found.to_dict())
+    else:
+        suggestion(found, corpus)
+
+
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="BEIR_FOLDER...", help="With judgements.")
+    ],
+    models: options.Models,
+    out: options.Out,
+    weights: options.Weights = "",
+    budgets: Annotated[str, typer.Option(help="Bytes per vector.")] = "32,64,128",
+    heads: Annotated[str, typer.Option(help="Train these too, such as smec.")] = "",
+    fit_on: options.FitOn = "",
+    split: Annotated[str, typer.Option(help="Of the judgements that score.")] = "test",
+    pairs_split: options.OtherSplit = "",
+    seeds: Annotated[str, typer.Option(help="Of everything random, such as 0,1,2.")] = "0",
+    cache: options.Cache = options.CACHE,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Score methods x budgets on benchmarks: results.jsonl and report.html.
+
+    What results.jsonl in --out holds already is not run again: an interrupted comparison goes on.
+    """
+    arguments.check_results(out, overwrite=overwrite)
+    ledger = Ledger(out, anew=overwrite)
+    command = f"vecpress compare {' '.join(map(str, folders))} --models {models}"
+    study = Study(
+        recipe=arguments.read_recipe(None, models=models, weights=weights),
+        budgets=arguments.read_budgets(budgets),
+        fit_on=arguments.open_texts(fit_on) if fit_on else None,
+        seeds=arguments.read_seeds(seeds),
+        cache=cache,
+        command=command,
+    )
+    fits: Fits = {}
+    for folder in folders:
+        benchmark = read_benchmark(folder, split=split)
+        trained = arguments.read_trained(heads, folder, benchmark, scored=split, split=pairs_split)
+        with screen.progress() as progress:
+            rows = compare_methods(
+                benchmark,
+                replace(study, trained=trained),
+                known=ledger.known,
+                keep=lambda row: ledger.keep(row.to_dict()),
+                fits=fits,
+                progress=progress,
+            )
+        screen.OUT.print(screen.comparison_table(rows))
+        if trained.pairs is not None:
+            screen.say(f"Judgements: {judged(trained.pairs.record())}.")
+    write_page(out / "report.html", render(read_results(ledger.path), command=command))
+    screen.say(f"{ledger.path}, {out}/report.html")
+
+
+def report(
+    results: options.Results,
+    out: options.Out,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Draw results, or how a press was trained, as one HTML file."""
+    arguments.refuse_existing(out, overwrite=overwrite, file=True)
+    command = f"vecpress report {results}"
+    if is_training(results):
+        page = render_log(read_training(results), title=str(results), command=command)
+    else:
+        page = render(read_results(results), command=command)
+    write_page(out, page)
+    screen.say(str(out))
