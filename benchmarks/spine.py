@@ -1,10 +1,9 @@
-"""The spine's two tables, on real collections: what each byte budget keeps, and what heads keep.
+"""The spine's tables, on real collections: what heads keep, and what weights do.
 
     python benchmarks/spine.py [TABLE] [--data ../shared/data] [--cache DIR]
 
 Writes benchmarks/results/spine-TABLE.jsonl, one table or all:
 
-- budgets: methods x budgets, seeds 0-2, on four collections;
 - heads: the paper's decoder beside PCA and power-PCA, trained on Wikipedia and on the collection;
 - losses: the paper's loss of those heads on unseen passages;
 - weights: the float concatenation by WordLlama's weight;
@@ -28,7 +27,6 @@ import numpy as np
 import torch
 
 from vecpress.arrays import Array
-from vecpress.compare import Trained, compare
 from vecpress.compressors.concat_decoder import ConcatDecoder
 from vecpress.compressors.linear import PCA, PowerPCA, Truncation
 from vecpress.corpus import Benchmark, Corpus, read_benchmark, read_corpus
@@ -43,29 +41,9 @@ from vecpress.stages import Compressor, Encoder, TrainingSet
 
 MODELS = ("minilm", "wordllama")
 COLLECTIONS = ("scifact", "cranfield", "arguana", "squad11-dev")
-BUDGETS = (16, 32, 64, 128)
 DIMS = (64, 128, 256, 512)
 SEEDS = (0, 1, 2)
 RESULTS = Path(__file__).parent / "results"
-
-
-def budgets(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
-    """Compare methods at each budget; the choice never sees a judgement."""
-    for name in COLLECTIONS:
-        benchmark = read_benchmark(data / name)
-        for seed in SEEDS:
-            rows = compare(
-                benchmark,
-                Recipe(models=MODELS),
-                BUDGETS,
-                trained=Trained(heads=("concat-decoder",)),
-                seed=seed,
-                cache=cache,
-            )
-            kept = [row.to_dict() for row in rows]
-            yield from (row for row in kept if seed == 0 or row["budget"] is not None)
-            print(name, seed, *(f"{r['budget']}:{r['recovery']:.3f}" for r in kept
-                                if r["group"] == "chosen"), flush=True)  # fmt: skip
 
 
 def heads(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
@@ -215,7 +193,6 @@ TABLES = {
     "losses": losses,
     "variants": variants,
     "heads": heads,
-    "budgets": budgets,
 }
 
 

@@ -4,20 +4,19 @@ python docs/generate.py            writes
 python docs/generate.py --check    exits 1 if a file is not current
 """
 
-import json
 import os
 import re
 import subprocess
 import sys
-from collections import defaultdict
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
+import frontier_tables
+from frontier_tables import head, read, spread
+
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
-VERBS = ("demo", "fit", "encode", "index", "search", "evaluate", "compare", "report")
-Rows = list[dict[str, Any]]
+VERBS = ("demo", "fit", "encode", "index", "search", "evaluate", "suggest", "compare", "report")
 
 
 def cli_page() -> str:
@@ -38,54 +37,15 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
-def read(name: str) -> Rows:
-    """Read a committed results file."""
-    lines = (RESULTS / name).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def budget_table() -> str:
-    """Show recovery at each budget: mean over seeds of the choice, and of what it is up against."""
-    rows = read("spine-budgets.jsonl")
-    names = list(dict.fromkeys(r["benchmark"] for r in rows))
-    budgets = sorted({r["budget"] for r in rows if r["budget"] is not None})
-    lines = _head("nDCG@10 kept, %", *(f"{b} B" for b in budgets))
-    methods = [("chosen", "vecpress"), ("baseline", "PCA, same dims and bits"),
-               ("trained", "paper's decoder, same dims and bits")]  # fmt: skip
-    for name in names:
-        for group, label in methods:
-            cells = [
-                _spread([100 * r["recovery"] for r in rows if r["benchmark"] == name
-                         and r["group"] == group and r["budget"] == budget])
-                for budget in budgets
-            ]  # fmt: skip
-            lines.append(f"| {name}: {label} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def float_table() -> str:
-    """Show nDCG@10 of single models and their concatenation, in float32."""
-    rows = [r for r in read("spine-budgets.jsonl") if r["budget"] is None and r["seed"] == 0]
-    rows = [r for r in rows if r["group"] in ("single model", "concatenation")]
-    names = list(dict.fromkeys(r["benchmark"] for r in rows))
-    scores: dict[str, dict[str, float]] = defaultdict(dict)
-    for row in rows:
-        scores[row["method"]][row["benchmark"]] = row["ndcg@10"]
-    lines = _head("nDCG@10, float32", *names)
-    for method, by_name in scores.items():
-        lines.append(f"| {method} | " + " | ".join(f"{by_name[n]:.4f}" for n in names) + " |")
-    return "\n".join(lines)
-
-
 def head_table() -> str:
     """Show recovery of heads without codes: mean over seeds."""
     rows = read("spine-heads.jsonl")
     dims = sorted({r["dim"] for r in rows})
-    lines = _head("nDCG@10 kept, %", "trained on", *(f"{d} dims" for d in dims))
+    lines = head("nDCG@10 kept, %", "trained on", *(f"{d} dims" for d in dims))
     keys = dict.fromkeys((r["benchmark"], r["method"], r["trained_on"]) for r in rows)
     for name, method, corpus in sorted(keys, key=lambda key: (key[0], key[2] == key[0])):
         cells = [
-            _spread([100 * r["recovery"] for r in rows if r["dim"] == dim
+            spread([100 * r["recovery"] for r in rows if r["dim"] == dim
                      and (r["benchmark"], r["method"], r["trained_on"]) == (name, method, corpus)])
             for dim in dims
         ]  # fmt: skip
@@ -98,50 +58,18 @@ def loss_table() -> str:
     """Show the paper's loss per width, on unseen Wikipedia passages."""
     rows = read("spine-losses.jsonl")
     dims = sorted({r["dim"] for r in rows})
-    lines = _head("loss x 1000, Wikipedia", *(f"{d} dims" for d in dims))
+    lines = head("loss x 1000, Wikipedia", *(f"{d} dims" for d in dims))
     for method in dict.fromkeys(r["method"] for r in rows):
         by_dim = {r["dim"]: 1000 * r["loss"] for r in rows if r["method"] == method}
         lines.append(f"| {method} | " + " | ".join(f"{by_dim[d]:.2f}" for d in dims) + " |")
     return "\n".join(lines)
 
 
-def proxy_table() -> str:
-    """Show how well each label-free figure ranks, and what its choice loses."""
-    rows = read("proxies.jsonl")
-    proxies = [k for k in rows[0] if k not in ("benchmark", "budget", "candidate", "recovery")]
-    both = "sum of the last two"
-    for row in rows:
-        row[both] = row["nearest, first sentences"] + row["own document, first sentences"]
-    proxies = [*sorted(proxies, key=lambda p: ("sentences" in p, p.startswith("own"))), both]
-    cells = sorted({(r["benchmark"], r["budget"]) for r in rows})
-    lines = _head("proxy", "regret, mean", "regret, worst")
-    for proxy in proxies:
-        regrets = []
-        for cell in cells:
-            inside = [r for r in rows if (r["benchmark"], r["budget"]) == cell]
-            best = max(r["recovery"] for r in inside)
-            regrets.append(100 * (best - max(inside, key=lambda r, p=proxy: r[p])["recovery"]))
-        lines.append(f"| {proxy} | {fmean(regrets):.1f} | {max(regrets):.1f} |")
-    return "\n".join(lines)
-
-
-def _head(*titles: str) -> list[str]:
-    """Begin a table."""
-    return ["|" + "|".join(f" {title} " if title else " " for title in titles) + "|",
-            "|---" * len(titles) + "|"]  # fmt: skip
-
-
-def _spread(values: list[float]) -> str:
-    if len(values) < 2:
-        return f"{fmean(values):.1f}"
-    return f"{fmean(values):.1f} ± {stdev(values):.1f}"
-
-
 def adaptor_table() -> str:
     """Show nDCG@10 of trained and untrained heads; marks say where a paired test is sure."""
     rows = read("adaptors-scores.jsonl")
     dims = sorted({r["dim"] for r in rows if r["group"] != "raw"})
-    lines = _head("nDCG@10 x 100", "", *(f"{d} dims" for d in dims))
+    lines = head("nDCG@10 x 100", "", *(f"{d} dims" for d in dims))
     keys = dict.fromkeys((r["benchmark"], r["group"], r["method"]) for r in rows)
     for name, group, method in keys:
         mine = [
@@ -157,7 +85,7 @@ def adaptor_table() -> str:
             sure = all(r["p_value"] < 0.05 for r in found)
             same = {r["better"] for r in found}
             mark = {True: " +", False: " -"}[same.pop()] if sure and len(same) == 1 else ""
-            cells.append(_spread([100 * r["ndcg@10"] for r in found]) + mark)
+            cells.append(spread([100 * r["ndcg@10"] for r in found]) + mark)
         lines.append(f"| {method} | {group} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -167,11 +95,11 @@ def fresh_table() -> str:
     rows = [r for r in read("adaptors-scores.jsonl") if r["benchmark"] == "scifact"]
     dims = sorted({r["dim"] for r in rows if r["group"] != "raw"})
     queries = f"scifact, {rows[0]['fresh_queries']} of {rows[0]['queries']} test queries"
-    lines = _head(queries, "", *(f"{d} dims" for d in dims))
+    lines = head(queries, "", *(f"{d} dims" for d in dims))
     for group, method in dict.fromkeys((r["group"], r["method"]) for r in rows):
         if group in ("untrained", "supervised"):
             cells = [
-                _spread([100 * r["fresh_ndcg@10"] for r in rows
+                spread([100 * r["fresh_ndcg@10"] for r in rows
                          if (r["group"], r["method"], r["dim"]) == (group, method, dim)])
                 for dim in dims
             ]  # fmt: skip
@@ -184,7 +112,7 @@ def gradient_table() -> str:
     rows = read("adaptors-gradients.jsonl")
     epochs = [e for e in (1, 2, 5, 10) if e <= max(r["epoch"] for r in rows)]
     found = {(r["benchmark"], r["method"], r["epoch"]): r for r in rows}
-    lines = _head("MRL / SMRL, rows 0-255", *(f"epoch {e}" for e in epochs))
+    lines = head("MRL / SMRL, rows 0-255", *(f"epoch {e}" for e in epochs))
     for name in dict.fromkeys(r["benchmark"] for r in rows):
         pairs = [(found[name, "MRL", e], found[name, "SMRL", e]) for e in epochs]
         size, variance = (
@@ -215,7 +143,7 @@ def tuning_table() -> str:
     """Show the held-out figure, averaged over SMEC's layers, by temperature and learning rate."""
     rows = read("adaptors-tuning.jsonl")
     rates = sorted({r["learning_rate"] for r in rows})
-    lines = _head("held-out nDCG@10 x 100", *(f"rate {r:g}" for r in rates))
+    lines = head("held-out nDCG@10 x 100", *(f"rate {r:g}" for r in rates))
     for name, heat in dict.fromkeys((r["benchmark"], r["temperature"]) for r in rows):
         mine = [r for r in rows if (r["benchmark"], r["temperature"]) == (name, heat)]
         by_rate = [[r["held_out"] for r in mine if r["learning_rate"] == rate] for rate in rates]
@@ -228,7 +156,7 @@ def few_table() -> str:
     """Show what training on few judgements gains, with the guard and without."""
     rows = read("few-labels.jsonl")
     labels = sorted({r["labels"] for r in rows})
-    lines = _head("gain in nDCG@10 x 100", *(f"{n} queries" for n in labels))
+    lines = head("gain in nDCG@10 x 100", *(f"{n} queries" for n in labels))
     for name, method, guard in dict.fromkeys(
         (r["benchmark"], r["method"], r["guard"]) for r in rows
     ):
@@ -245,7 +173,7 @@ def few_table() -> str:
 
 def speed_table() -> str:
     """Show how long a pass over 29 thousand embeddings takes."""
-    lines = _head("one pass over 29,494 x 640, six widths", "layers", "seconds")
+    lines = head("one pass over 29,494 x 640, six widths", "layers", "seconds")
     for r in read("adaptors-speed.jsonl"):
         what = "a chain, a pass per layer" if r["sequential"] else "all widths at once"
         lines.append(f"| {what} | {r['layers']} | {r['seconds']} |")
@@ -259,12 +187,9 @@ TABLES = {
     "fresh": fresh_table,
     "gradients": gradient_table,
     "tuning": tuning_table,
-    "budgets": budget_table,
-    "floats": float_table,
     "heads": head_table,
     "losses": loss_table,
-    "proxies": proxy_table,
-}
+} | frontier_tables.TABLES
 
 
 def filled(text: str) -> str:

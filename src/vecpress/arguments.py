@@ -1,6 +1,7 @@
 """From the words of a command line to the values of the library."""
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Generator, Sequence
@@ -34,7 +35,13 @@ def read_budgets(text: str) -> list[int]:
     budgets = [parse_budget(word) for word in words(text)]
     if not budgets:
         raise ConfigError(f"give at least one budget, such as 32,64,128; got {text!r}")
-    return budgets
+    return list(dict.fromkeys(budgets))
+
+
+def typed(verb: str, *words: str, **options: str) -> str:
+    """Write a command as a user would type it; options that say nothing are left out."""
+    given = [part for name, value in options.items() if value for part in (f"--{name}", value)]
+    return shlex.join(["vecpress", verb, *words, *given])
 
 
 def read_seeds(text: str) -> list[int]:
@@ -98,7 +105,9 @@ def _method(press: Recipe | None, dim: int) -> dict[str, Any]:
     return registry.describe(registry.COMPRESSORS, continuing(press, dim))
 
 
-def check_fit(asked: Recipe, *, budget: str, continued: Path | None, out: Path) -> None:
+def check_fit(
+    asked: Recipe, *, budget: str, continued: Path | None, out: Path, explain: bool = False
+) -> None:
     """Refuse options of `fit` that contradict each other, or that would go unused.
 
     Raises:
@@ -116,7 +125,13 @@ def check_fit(asked: Recipe, *, budget: str, continued: Path | None, out: Path) 
             raise ConfigError(
                 f"{out} is the press that is continued, and stays as it is: choose another --out"
             )
-    elif bool(budget) == (asked.quantizer is not None or asked.head is not None):
+    if explain and not budget:
+        raise ConfigError("--explain shows what was tried for a budget: give --budget 64B, say")
+    if budget:
+        parse_budget(budget)
+    if continued is None and bool(budget) == (
+        asked.quantizer is not None or asked.head is not None
+    ):
         raise ConfigError("give either --budget, or --dim and --bits, or a --recipe with both")
 
 
@@ -185,7 +200,13 @@ def open_pairs(
 
 
 def read_trained(
-    heads: str, folder: Path, benchmark: Benchmark, *, scored: str, split: str
+    heads: str,
+    folder: Path,
+    benchmark: Benchmark,
+    *,
+    scored: str,
+    split: str,
+    elsewhere: bool = False,
 ) -> Trained:
     """Give the heads to train, and judgements of queries that are not scored, if any learns so.
 
@@ -204,7 +225,7 @@ def read_trained(
             f"no head learns from the judgements of the split {split!r}: give one that does, such "
             "as --heads smec, or leave --pairs-split out"
         )
-    there = (folder / "qrels" / "train.tsv").exists() and scored != "train"
+    there = (folder / "qrels" / "train.tsv").exists() and scored != "train" and not elsewhere
     if not learn or not (split or there):
         return Trained(heads=kinds)
     pairs = read_pairs(folder, benchmark.corpus, split=split or "train")

@@ -141,8 +141,8 @@ class Bench:
         return [data.name, data.corpus.digest, data.queries.digest, judged]
 
     @cached_property
-    def _fit_on(self) -> str:
-        return (self.study.fit_on or self.benchmark.corpus).digest
+    def _fit_on(self) -> list[str]:
+        return [(self.study.fit_on or self.benchmark.corpus).digest, self.encoder.fingerprint]
 
     def _fit_key(self, job: Job) -> str:
         return run_key(

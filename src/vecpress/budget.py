@@ -19,13 +19,13 @@ from vecpress.candidates import Candidate, climb, shapes
 from vecpress.compressors.linear import Spectrum
 from vecpress.errors import ConfigError
 from vecpress.proxy import SEARCHED, Judged, Proxy
-from vecpress.pseudo import Probes
+from vecpress.pseudo import FEWEST, Probes
 from vecpress.quantizers.product import OPQ, PQ
 from vecpress.recipe import Recipe
 from vecpress.stages import Progress, TrainingSet, silent
 
 _FITTED = 8192  # documents that candidates are fitted on
-_FEWEST = 64
+_JUDGED = 2000  # judged queries that count
 _ROUNDS = 10  # of k-means for a trial; what is chosen gets all
 _ROTATIONS = 6  # for a trial
 
@@ -58,13 +58,15 @@ class Choice:
         budget: Bytes per vector allowed.
         trials: All candidates by falling worth.
         fitted_on: Documents that each was fitted on.
-        searched: Documents that each was judged on; some or all of the same, if there are few.
+        searched: Documents that each was judged on.
+        shared: How many of them are among those it was fitted on.
     """
 
     budget: int
     trials: tuple[Trial, ...]
     fitted_on: int
     searched: int
+    shared: int
 
     @property
     def best(self) -> Candidate:
@@ -114,60 +116,91 @@ def choose(
         ConfigError: the budget is below 1 byte, or there are too few embeddings to judge by.
     """
     _check(embeddings, budget, seed)
+    if probes is not None and is_unseen:  # or all documents would be needed to search
+        probes = probes.first(len(embeddings) // 2)
+    judged = None if judged is None else judged.drawn(_JUDGED, seed=seed)
     fitted, searched = _split(len(embeddings), probes, judged, is_unseen, seed)
     proxy = _proxy(embeddings, searched, probes, judged, seed)
-    calibration = embeddings[fitted]
-    spectrum = Spectrum.of(TrainingSet(documents=calibration))
-    axes = spectrum.axes.T.astype(np.float32)
-    turned = {id(x): x @ axes for x in (calibration, proxy.documents)}
-    candidates = shapes(embeddings.shape[1], budget, len(calibration))
+    bed = _Bed.of(embeddings[fitted], proxy, seed=seed)
+    candidates = shapes(embeddings.shape[1], budget, len(fitted))
     trials: list[Trial] = []
 
     def judge(candidate: Candidate) -> float:
-        began = time.perf_counter()
-        dim = candidate.head.dim
-        scale = spectrum.scale(dim, candidate.head.gamma).astype(np.float32)
-
-        def shorten(x: Float32[Array, "n d"]) -> Float32[Array, "n e"]:
-            short = turned[id(x)][:, :dim] if id(x) in turned else x @ axes[:, :dim]
-            return normalize(short * scale)
-
-        quantizer = candidate.quantizer
-        if isinstance(quantizer, PQ | OPQ):
-            rounds = _ROUNDS if isinstance(quantizer, PQ) else _ROTATIONS
-            quantizer = replace(quantizer, iterations=rounds)
-        codec = quantizer.fit(shorten(calibration), seed=seed)
-        decoded = codec.dequantize(codec.quantize(shorten(proxy.documents)))
-        kept = proxy.kept(decoded, shorten)
-        took = time.perf_counter() - began
-        trial = Trial(candidate=candidate, kept=kept, worth=proxy.mean(kept), seconds=took)
-        trials.append(trial)
+        trials.append(bed.trial(candidate))
         progress(f"trying ways to spend {budget} bytes", len(trials), len(candidates) + 10)
-        return trial.worth
+        return trials[-1].worth
 
     climb(candidates, judge)
     progress(f"trying ways to spend {budget} bytes", len(trials), len(trials))
-    best_first = sorted(trials, key=lambda t: (-t.worth, t.candidate.code_bytes))
     return Choice(
         budget=budget,
-        trials=tuple(best_first),
+        trials=tuple(sorted(trials, key=lambda t: (-t.worth, t.candidate.code_bytes))),
         fitted_on=len(fitted),
-        searched=len(proxy.documents),
+        searched=len(searched),
+        shared=len(np.intersect1d(fitted, searched)),
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Bed:
+    """What all trials share: one spectrum, and the documents turned by it once."""
+
+    proxy: Proxy
+    spectrum: Spectrum
+    axes: Float32[Array, "d d"]
+    turned: Mapping[int, Float32[Array, "n d"]]  # by identity of what was turned
+    calibration: Float32[Array, "n d"]
+    seed: int
+
+    @classmethod
+    def of(cls, calibration: Float32[Array, "n d"], proxy: Proxy, *, seed: int) -> "_Bed":
+        spectrum = Spectrum.of(TrainingSet(documents=calibration))
+        axes = spectrum.axes.T.astype(np.float32)
+        turned = {id(x): x @ axes for x in (calibration, proxy.documents)}
+        return cls(
+            proxy=proxy,
+            spectrum=spectrum,
+            axes=axes,
+            turned=turned,
+            calibration=calibration,
+            seed=seed,
+        )
+
+    def trial(self, candidate: Candidate) -> Trial:
+        """Fit a candidate, with fewer rounds than if it is chosen, and judge it."""
+        began = time.perf_counter()
+        dim, quantizer = candidate.head.dim, candidate.quantizer
+        scale = self.spectrum.scale(dim, candidate.head.gamma).astype(np.float32)
+
+        def shorten(x: Float32[Array, "n d"]) -> Float32[Array, "n e"]:
+            turned = self.turned.get(id(x))
+            return normalize(
+                (x @ self.axes[:, :dim] if turned is None else turned[:, :dim]) * scale
+            )
+
+        if isinstance(quantizer, PQ | OPQ):
+            rounds = _ROUNDS if isinstance(quantizer, PQ) else _ROTATIONS
+            quantizer = replace(quantizer, iterations=rounds)
+        codec = quantizer.fit(shorten(self.calibration), seed=self.seed)
+        decoded = codec.dequantize(codec.quantize(shorten(self.proxy.documents)))
+        kept = self.proxy.kept(decoded, shorten)
+        took = time.perf_counter() - began
+        worth = self.proxy.mean(kept)
+        return Trial(candidate=candidate, kept=kept, worth=worth, seconds=took)
 
 
 def _check(embeddings: Float32[Array, "n d"], budget: int, seed: int) -> None:
     if budget < 1:
         raise ConfigError(f"a budget must be at least 1 byte per vector, got {budget}")
-    if len(embeddings) < _FEWEST:
+    if len(embeddings) < FEWEST:
         raise ConfigError(
-            f"choosing by budget needs at least {_FEWEST} documents, got {len(embeddings)}: give "
+            f"choosing by budget needs at least {FEWEST} documents, got {len(embeddings)}: give "
             "more, or give --dim and --bits yourself"
         )
-    rows = np.random.default_rng(seed).permutation(len(embeddings))[:_FEWEST]
-    if np.array_equal(embeddings[rows], embeddings[rows[:1]].repeat(_FEWEST, axis=0)):
+    rows = np.random.default_rng(seed).permutation(len(embeddings))[:FEWEST]
+    if np.array_equal(embeddings[rows], embeddings[rows[:1]].repeat(FEWEST, axis=0)):
         raise ConfigError(
-            f"there is nothing to choose by: {_FEWEST} embeddings drawn at random are all the same"
+            f"there is nothing to choose by: {FEWEST} embeddings drawn at random are all the same"
         )
 
 
@@ -183,8 +216,9 @@ def _split(
     needed += [probes.answers] if probes is not None else []
     needed += [judged.positives[:, 1]] if judged is not None else []
     must = np.unique(np.concatenate(needed))
-    others = np.random.default_rng(seed).permutation(np.setdiff1d(np.arange(n), must))
-    order = np.concatenate([others, must])
+    rng = np.random.default_rng(seed)
+    others = rng.permutation(np.setdiff1d(np.arange(n), must))
+    order = np.concatenate([others, rng.permutation(must)])
     searched = max(min(SEARCHED, n // 2) if is_unseen else SEARCHED, len(must))
     fitted = order[: max(n - searched, n // 4)] if is_unseen else order
     return fitted[:_FITTED], np.sort(order[-searched:])

@@ -72,7 +72,7 @@ def fit(
         bits=bits,
         press=None if press is None else press.recipe,
     )
-    arguments.check_fit(asked, budget=budget, continued=continue_, out=out)
+    arguments.check_fit(asked, budget=budget, continued=continue_, out=out, explain=explain)
     arguments.refuse_existing(out, overwrite=overwrite)
     takes_vectors = not asked.models if press is None else press.encoder is None
     documents, ids = arguments.open_documents(corpus, vectors=takes_vectors)

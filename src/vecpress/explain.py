@@ -32,7 +32,7 @@ def weighed(prepared: Prepared) -> list[str]:
     """Say which models count, how much, and which were left out."""
     weights = prepared.weights
     if weights is None:
-        return []
+        return [prepared.note] if prepared.note else []
     said = ", ".join(f"{prepared.models[i]} {share:g}" for i, share in sorted(weights.items()))
     lines = [f"Models by their share of the cosine: {said}."]
     left_out = [name for i, name in enumerate(prepared.models) if i not in weights]
@@ -79,8 +79,8 @@ def trials_table(choice: Choice, *, shown: int | None) -> Table:
 def meaning(plan: Plan) -> list[str]:
     """Say in words what the columns mean, and what was fitted and searched."""
     choice = plan.choice
-    same = choice.fitted_on == choice.searched
-    where = "the same" if same else f"{choice.searched:,}, most of them others"
+    others = choice.searched - choice.shared
+    where = f"{choice.searched:,}, {others:,} of them others" if others else "the same"
     lines = [
         f"Every way was fitted on {choice.fitted_on:,} documents and judged on {where}. 100 % is "
         "as good as the floats; above it, better."

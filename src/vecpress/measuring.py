@@ -56,7 +56,6 @@ def suggest(
     corpus: options.Corpus,
     models: options.Models,
     by: options.By = "quality",
-    sample: Annotated[int, typer.Option(help="Documents encoded, drawn at random.")] = 4096,
     seed: options.Seed = 0,
     cache: options.Cache = options.CACHE,
     json: options.Json = False,
@@ -64,9 +63,7 @@ def suggest(
     """Say which of some models to put side by side for a corpus, and how much each should count."""
     documents, names = arguments.open_texts(corpus), arguments.words(models)
     with screen.progress() as progress:
-        found = suggest_models(
-            names, documents, by=by, sample=sample, seed=seed, cache=cache, progress=progress
-        )
+        found = suggest_models(names, documents, by=by, seed=seed, cache=cache, progress=progress)
     if json:
         screen.dump(found.to_dict())
     else:
@@ -95,7 +92,9 @@ def compare(
     """
     arguments.check_results(out, overwrite=overwrite)
     ledger = Ledger(out, anew=overwrite)
-    command = f"vecpress compare {' '.join(map(str, folders))} --models {models}"
+    given = {"models": models, "weights": weights, "budgets": budgets, "heads": heads}
+    given |= {"fit-on": fit_on, "split": split, "pairs-split": pairs_split, "seeds": seeds}
+    command = arguments.typed("compare", *map(str, folders), **given, out=str(out))
     study = Study(
         recipe=arguments.read_recipe(None, models=models, weights=weights),
         budgets=arguments.read_budgets(budgets),
@@ -107,7 +106,9 @@ def compare(
     fits: Fits = {}
     for folder in folders:
         benchmark = read_benchmark(folder, split=split)
-        trained = arguments.read_trained(heads, folder, benchmark, scored=split, split=pairs_split)
+        trained = arguments.read_trained(
+            heads, folder, benchmark, scored=split, split=pairs_split, elsewhere=bool(fit_on)
+        )
         with screen.progress() as progress:
             rows = compare_methods(
                 benchmark,

@@ -37,6 +37,7 @@ class Prepared:
         probes: Sentences that stand for queries; None where there are no texts.
         steps: How the models were chosen; none where there was nothing to choose.
         models: Names of the models there were to choose from.
+        note: Why models could not be weighed, if they should have been.
     """
 
     recipe: Recipe
@@ -44,6 +45,7 @@ class Prepared:
     probes: Probes | None
     steps: tuple[Step, ...] = ()
     models: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def weights(self) -> Weights | None:
@@ -78,7 +80,7 @@ class Plan:
         return {
             "models": [
                 {
-                    "weights": {names[i]: share for i, share in step.weights.items()},
+                    "weights": [[names[i], share] for i, share in step.weights.items()],
                     "quality": step.quality,
                     "p_value": step.p_value,
                 }
@@ -121,9 +123,10 @@ def prepare(
     progress("weighing models", 0, len(parts))
     try:
         steps = select(pose([find(model) for model in recipe.models], parts, questions, texts))
-    except DataError:  # too few words without the sentences for a model that is fitted on them
+    except DataError as error:  # a model of words that needs those of the sentences too
+        note = f"All models count alike, for they cannot be weighed: {error}"
         probes = make_probes(questions, encoder)
-        return Prepared(recipe=recipe, sample=sample, probes=probes, models=names)
+        return Prepared(recipe=recipe, sample=sample, probes=probes, models=names, note=note)
     progress("weighing models", len(parts), len(parts))
     weights = steps[-1].weights
     chosen = _only(recipe, weights)

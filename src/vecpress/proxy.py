@@ -44,12 +44,27 @@ class Judged:
     positives: Int64[Array, "p 2"]
     grades: Float32[Array, " p"] | None = None
 
+    @property
+    def number(self) -> int:
+        """Queries that something answers."""
+        query = self.positives[:, 0]
+        return len(np.unique(query if self.grades is None else query[self.grades > 0]))
+
+    def drawn(self, most: int, *, seed: int) -> "Judged":
+        """Keep at most `most` queries, drawn at random."""
+        kept = np.sort(np.random.default_rng(seed).permutation(len(self.queries))[:most])
+        mine = np.isin(self.positives[:, 0], kept)
+        rows = self.positives[mine].copy()
+        rows[:, 0] = np.searchsorted(kept, rows[:, 0])
+        grades = None if self.grades is None else self.grades[mine]
+        return Judged(queries=self.queries[kept], positives=rows, grades=grades)
+
     def ndcg(self, scores: Float32[Array, "q n"]) -> float:
         """Average nDCG@10 with linear gains over the queries that have an answer."""
         query, document = self.positives.T
         grades = np.ones(len(query)) if self.grades is None else np.maximum(self.grades, 0)
         mine = scores[query, document]
-        ranks = (scores[query] >= mine[:, None]).sum(axis=1)
+        ranks = (_top(scores)[query] >= mine[:, None]).sum(axis=1)
         earned = np.bincount(
             query, np.where(ranks <= DEPTH, grades / np.log2(ranks + 1), 0), len(scores)
         )
@@ -141,7 +156,7 @@ class Proxy:
         mean = sum(free) / len(free)
         if self.judged is None:
             return mean
-        number = len(np.unique(self.judged.positives[:, 0]))
+        number = self.judged.number
         return (_PRIOR * mean + number * kept["judged"]) / (_PRIOR + number)
 
 
@@ -167,9 +182,14 @@ def agreement(scores: Float32[Array, "q n"], wanted: Int64[Array, "q k"]) -> flo
 def _ranks(scores: Float32[Array, "q n"], wanted: Int64[Array, "q k"]) -> Int64[Array, "q k"]:
     """Rank the wanted, of equal scores as the last; whatever is below rank 10 gets 11."""
     mine = np.take_along_axis(scores, wanted, axis=1)
-    if scores.shape[1] > DEPTH + 1:
-        scores = np.partition(scores, -(DEPTH + 1), axis=1)[:, -(DEPTH + 1) :]
-    return (scores[:, None, :] >= mine[:, :, None]).sum(axis=2)
+    return (_top(scores)[:, None, :] >= mine[:, :, None]).sum(axis=2)
+
+
+def _top(scores: Float32[Array, "q n"]) -> Float32[Array, "q k"]:
+    """Keep the eleven greatest scores of each query, in no order: enough to rank down to 10."""
+    if scores.shape[1] <= DEPTH + 1:
+        return scores
+    return np.partition(scores, -(DEPTH + 1), axis=1)[:, -(DEPTH + 1) :]
 
 
 def _best(scores: Float32[Array, "q n"], depth: int) -> Int64[Array, "q k"]:

@@ -18,7 +18,7 @@ _CHARACTERS = 12  # of one in a script without spaces
 _LONGEST = 60  # words of a sentence kept
 # A full stop of any script, and what closes a quotation; or the end of a line.
 _END = re.compile(
-    "(?<=[.!?\u3002\uff01\uff1f\u061f\u0964])[\"'\u201d\u2019\u00bb)]*\\s+|(?<=[\u3002\uff01\uff1f])|\n+"
+    "(?<=[.!?\u3002\uff01\uff1f\u061f\u0964])[\"'\u201d\u2019\u00bb)]*\\s+|(?<=[\u3002\uff01\uff1f])[\u300d\u300f\u201d\u2019]*|\n+"
 )
 
 
@@ -60,6 +60,10 @@ class Probes:
     queries: Float32[Array, "q d"]
     answers: Int64[Array, " q"]
 
+    def first(self, most: int) -> "Probes":
+        """Keep at most the first of them."""
+        return Probes(queries=self.queries[:most], answers=self.answers[:most])
+
 
 def draw_questions(documents: Sequence[Item], *, most: int = 2000, seed: int = 0) -> Questions:
     """Take a sentence from each of at most `most` documents that have several.
@@ -79,9 +83,12 @@ def draw_questions(documents: Sequence[Item], *, most: int = 2000, seed: int = 0
         if len(parts) < 2 or not long:
             continue
         taken = int(rng.choice(long))
+        rest = [part for part in parts if part != parts[taken]]  # a title may be a sentence too
+        if not rest:
+            continue
         rows.append(int(row))
         texts.append(" ".join(parts[taken].split()[:_LONGEST]))
-        remainders.append(" ".join(parts[:taken] + parts[taken + 1 :]))
+        remainders.append(" ".join(rest))
     if len(rows) < FEWEST:
         return Questions(rows=(), texts=(), remainders=())
     return Questions(rows=tuple(rows), texts=tuple(texts), remainders=tuple(remainders))

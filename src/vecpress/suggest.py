@@ -9,11 +9,11 @@ from typing import Any
 
 from vecpress.corpus import Corpus
 from vecpress.encoders.catalogue import find
-from vecpress.encoders.combine import Concat, without_cache
+from vecpress.encoders.combine import Concat, with_cache, without_cache
 from vecpress.errors import ConfigError, DataError
 from vecpress.pseudo import FEWEST, Questions, draw_questions
 from vecpress.recipe import Recipe
-from vecpress.sample import choose_rows, draw_sample
+from vecpress.sample import make_encoder
 from vecpress.stages import Encoder, Item, Progress, silent
 from vecpress.weighing import Cloze, Step, pose, select
 
@@ -95,7 +95,7 @@ class Suggestion:
 
     def _plain(self, step: Step) -> dict[str, Any]:
         return {
-            "weights": {self.costs[i].model: share for i, share in step.weights.items()},
+            "weights": [[self.costs[i].model, share] for i, share in step.weights.items()],
             "quality": step.quality,
             "p_value": step.p_value,
             "query_ms": self.query_ms(step),
@@ -108,7 +108,6 @@ def suggest(
     corpus: Corpus,
     *,
     by: str = "quality",
-    sample: int = 4096,
     seed: int = 0,
     cache: Path | None = None,
     progress: Progress = silent,
@@ -117,10 +116,9 @@ def suggest(
 
     Args:
         models: Names, as in a recipe.
-        corpus: Texts, of which at most `sample` are encoded.
+        corpus: Texts.
         by: What gains are divided by when one model is preferred to another. Whether a model is
             added at all is decided by whether a paired test is sure of its gain.
-        sample: Documents, drawn at random.
         seed: Of the draw, and of the sentences that play queries.
         cache: Folder in which encoders remember what they encode.
         progress: Told about encoding.
@@ -135,24 +133,23 @@ def suggest(
         )
     if by not in BY:
         raise ConfigError(f"by must be quality, ms or byte, got {by!r}")
-    recipe = Recipe(models=tuple(models), sample=sample)
-    rows, _ = choose_rows(len(corpus), sample, seed=seed, pairs=None)
-    numbers = range(len(corpus))[rows] if isinstance(rows, slice) else rows
-    texts = [corpus.texts[int(i)] for i in numbers]
-    questions = draw_questions(texts, seed=seed)
+    recipe = Recipe(models=tuple(models))
+    questions = draw_questions(corpus.texts, seed=seed)
     if not len(questions):
         raise DataError(
             f"models are chosen by sentences that find their documents: {corpus.name} needs at "
             f"least {FEWEST} documents of two sentences or more"
         )
-    drawn = draw_sample(recipe, corpus, seed=seed, cache=cache, progress=progress)
-    assert isinstance(drawn.encoder, Concat)
-    widths = [width for _, width in drawn.models]
+    encoder = make_encoder(recipe, corpus, progress=progress)
+    if encoder is not None and cache is not None:
+        encoder = with_cache(encoder, cache, progress=progress)
+    assert isinstance(encoder, Concat)
+    parts = encoder.encoders
     progress("weighing models", 0, len(models))
-    parts = drawn.encoder.encoders
-    cloze = pose([find(model) for model in models], parts, questions, texts)
+    cloze = pose([find(model) for model in models], parts, questions, corpus.texts)
+    widths = [part.dim for part in parts]
     costs = tuple(
-        _cost(name, width, without_cache(part), questions, texts)
+        _cost(name, width, without_cache(part), questions, corpus.texts)
         for name, width, part in zip(recipe.model_names, widths, parts, strict=True)
     )
     progress("weighing models", len(models), len(models))

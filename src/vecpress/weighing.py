@@ -24,6 +24,7 @@ GRID = (1.0, 0.5, 0.25)
 
 _DEPTH = 10  # ranks looked at
 _ASKED = 1000  # sentences
+_FEW = 400  # sentences below which the test is sure of nothing, and every model is kept
 _WEIGHED = 4  # models whose shares are searched all together
 
 Weights = Mapping[int, float]
@@ -124,12 +125,14 @@ def select(cloze: Cloze, *, costs: Sequence[float] | None = None) -> list[Step]:
 
     Returns:
         Every step, the best single model first; the last is the recommendation. Its weights are
-        the best of `GRID` for all models it holds.
+        the best of `GRID` for all models it holds. With few sentences it holds all models.
     """
     number = len(cloze)
     price = [1.0] * number if costs is None else [max(cost, 1e-9) for cost in costs]
     alone = [cloze.step({i: 1.0}) for i in range(number)]
     steps = [max(alone, key=lambda s: s.quality / price[next(iter(s.weights))])]
+    if cloze.questions < _FEW and number > 1:
+        return [*steps, cloze.step(weigh(cloze, range(number)).weights, steps[0])]
     while len(steps) < number:
         last = steps[-1]
         rest = [i for i in range(number) if i not in last.weights]
@@ -186,4 +189,5 @@ def _refined(cloze: Cloze, steps: Sequence[Step]) -> Step:
     last = steps[-1]
     if not 2 <= len(last.weights) <= _WEIGHED:
         return last
-    return cloze.step(weigh(cloze, list(last.weights)).weights, steps[-2])
+    again = cloze.step(weigh(cloze, list(last.weights)).weights, steps[-2])
+    return max(last, again, key=lambda step: step.quality)

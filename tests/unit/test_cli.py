@@ -177,7 +177,8 @@ def test_heads_are_fitted_on_other_texts(run, folder, tmp_path):
     assert {row["documents"] for row in rows} == {90}
 
 
-def test_models_are_suggested(run, tmp_path):
+def test_models_are_suggested(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("vecpress.weighing._FEW", 0)
     texts = [f"{a} {b} and {c}. The {b} of a {a}." for a in WORDS for b in WORDS for c in WORDS[:2]]
     (tmp_path / "t.txt").write_text("\n".join(texts))
     words = ("suggest", "t.txt", "--models", "lexical:9,lexical:1")
@@ -197,6 +198,14 @@ def test_models_are_suggested(run, tmp_path):
         code, out, err = run(*bad)
         assert (code, out) == (2, "")
         assert message in err
+
+
+def test_options_of_a_choice_are_refused_where_there_is_none(run, folder):
+    code, out, err = run(
+        "fit", "beir", "--models", "lexical:8", "--dim", "4", "--explain", "--out", "p"
+    )
+    assert (code, out) == (2, "")
+    assert "--explain shows what was tried for a budget: give --budget 64B, say" in err
 
 
 def test_a_choice_is_explained(run, folder, tmp_path):

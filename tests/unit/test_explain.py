@@ -31,7 +31,7 @@ def trial(dim, first, worth, **more):
     )
 
 
-def plan(*, trials=7, steps=STEPS, probes=3, searched=90, **more):
+def plan(*, trials=7, steps=STEPS, probes=3, searched=90, shared=90, **more):
     made = [trial(2 * (9 - i), 0.9 - i / 100, 0.8 - i / 100, **more) for i in range(trials)]
     asked = Probes(queries=unit(probes, 4), answers=np.arange(probes)) if probes else None
     return Plan(
@@ -42,7 +42,7 @@ def plan(*, trials=7, steps=STEPS, probes=3, searched=90, **more):
             steps=steps,
             models=("one", "two", "three"),
         ),
-        choice=Choice(budget=9, trials=tuple(made), fitted_on=90, searched=searched),
+        choice=Choice(budget=9, trials=tuple(made), fitted_on=90, searched=searched, shared=shared),
     )
 
 
@@ -104,8 +104,8 @@ def test_what_the_columns_mean_is_said_in_words():
         "Source: they find the document that they were taken from.",
         "Chosen: the way that keeps most.",
     ]
-    said = meaning(plan(probes=0, searched=4000, judged=1.0))
-    assert said[0].startswith("Every way was fitted on 90 documents and judged on 4,000, most of")
+    said = meaning(plan(probes=0, searched=4000, shared=40, judged=1.0))
+    assert said[0].startswith("Every way was fitted on 90 documents and judged on 4,000, 3,960 of")
     assert said[1].startswith("Documents played the queries.")
     assert said[2:] == [
         "Judged: nDCG@10 of the judgements given, which count the more the more there are.",

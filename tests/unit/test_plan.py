@@ -21,6 +21,12 @@ NOISY = Recipe(models=("toys:Noise", "toys:A", "toys:B"))
 
 
 @pytest.fixture(autouse=True)
+def few_sentences_will_do(monkeypatch):
+    """Small corpora are tested here: let the paired test decide on them too."""
+    monkeypatch.setattr("vecpress.weighing._FEW", 0)
+
+
+@pytest.fixture(autouse=True)
 def no_product_codes(monkeypatch):
     """They take long to learn."""
     monkeypatch.setattr(candidates, "find_spec", lambda name: None)
@@ -199,7 +205,7 @@ def test_a_plan_is_plain_values(documents):
     values = json.loads(json.dumps(plan.to_dict()))
     steps, trials = plan.prepared.steps, plan.choice.trials
     assert [model["quality"] for model in values["models"]] == [step.quality for step in steps]
-    assert values["models"][-1]["weights"] == dict(
+    assert dict(values["models"][-1]["weights"]) == dict(
         zip(plan.recipe.models, plan.recipe.weights, strict=True)
     )
     assert values["models"][0]["p_value"] == 1

@@ -239,7 +239,7 @@ def _fitted(
     quantizer = faiss.ProductQuantizer(placed.shape[1], m, asked.bits)
     # Its advice against fewer than 39 rows per centroid goes to stderr, which is not ours to fill.
     quantizer.cp.min_points_per_centroid = 1
-    quantizer.cp.seed, quantizer.cp.niter = seed, rounds
+    quantizer.cp.seed, quantizer.cp.niter = seed % 2**31, rounds  # a C int
     if start is not None:
         faiss.copy_array_to_vector(start.centroids.ravel(), quantizer.centroids)
         quantizer.train_type = faiss.ProductQuantizer.Train_hot_start
