@@ -22,6 +22,7 @@ docs: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	$(BIN)/python benchmarks/spine.py
+	$(BIN)/python benchmarks/frontier.py
 
 clean:
 	rm -rf .venv demo-out

@@ -2,8 +2,8 @@
 
 python benchmarks/budget_speed.py --data ../shared/data
 
-Writes benchmarks/results/budget-speed.jsonl: seconds to choose head and code for each budget, and to
-fit what was chosen. Encoding is not counted: it depends on the models alone.
+Writes benchmarks/results/budget-speed.jsonl: seconds to choose head and code for each budget, and
+to fit what was chosen. Encoding is not counted: it depends on the models alone.
 """
 
 import argparse

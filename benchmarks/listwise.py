@@ -38,9 +38,8 @@ from vecpress.report import write_results
 from vecpress.sample import make_encoder
 from vecpress.stages import Quantizer, TrainingSet
 
-COLLECTIONS = ("cranfield", "scifact", "squad11-dev")
+COLLECTIONS = ("cranfield", "scifact")
 CODES: tuple[tuple[str, int, Quantizer], ...] = (
-    ("16 B, 128 dims x 1 bit", 128, Percentile(bits=1)),
     ("16 B, 64 dims x 2 bit", 64, Percentile(bits=2)),
     ("16 B, 128 dims, PQ 16 x 8 bit", 128, PQ(m=16)),
     ("32 B, 256 dims, PQ 32 x 8 bit", 256, PQ(m=32)),

@@ -28,14 +28,16 @@ from vecpress.encoders.combine import with_cache
 from vecpress.evaluate import score_floats
 from vecpress.proxy import Proxy
 from vecpress.pseudo import draw_questions, make_probes
+from vecpress.quantizers.product import PQ
 from vecpress.recipe import Recipe
 from vecpress.report import write_results
 from vecpress.sample import make_encoder
 from vecpress.stages import TrainingSet
 
-COLLECTIONS = ("scifact", "cranfield", "squad11-dev", "arguana")
-BUDGETS = (16, 32, 64, 128)
-GAMMAS = (0.125, 0.25, 0.5)
+COLLECTIONS = ("cranfield", "squad11-dev", "scifact", "arguana")
+BUDGETS = (16, 64)
+ROUNDS = 10  # of k-means, as in the search
+GAMMAS = (0.125, 0.25, 0.375)
 RULES = {
     "shipped: first, ten, source": ("first", "ten", "source"),
     "first": ("first",),
@@ -74,7 +76,10 @@ def study(name: str, asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 def shorten(x: Array, dim: int = dim, scale: Array = scale) -> Array:
                     return normalize((x @ axes[:, :dim]) * scale)
 
-                codec: Any = candidate.quantizer.fit(shorten(documents))
+                quantizer: Any = candidate.quantizer
+                if isinstance(quantizer, PQ):
+                    quantizer = replace(quantizer, iterations=ROUNDS)
+                codec = quantizer.fit(shorten(documents))
                 decoded = codec.dequantize(codec.quantize(shorten(documents)))
                 kept = sentences.kept(decoded, shorten)
                 kept |= {

@@ -77,9 +77,18 @@ def _mean(rows: Rows) -> float | None:
     return fmean(map(fmean, by_name.values())) if len(by_name) == len(MEAN_OVER) else None
 
 
+def short_table() -> str:
+    """Show two models fitted on the collection."""
+    rows = [r for r in read("frontier.jsonl") if r["fitted_on"] == r["benchmark"]]
+    return _cells([r for r in rows if r["budget"] and len(r["models"]) == 2])
+
+
 def frontier_table() -> str:
     """Show in every cell the choice, and the best baseline with its paired test."""
-    rows = [r for r in read("frontier.jsonl") if r["budget"]]
+    return _cells([r for r in read("frontier.jsonl") if r["budget"]])
+
+
+def _cells(rows: Rows) -> str:
     budgets = sorted({r["budget"] for r in rows})
     lines = head("nDCG@10 kept, %: the choice / best baseline", *(f"{b} B" for b in budgets))
     settings = dict.fromkeys((r["benchmark"], tuple(r["models"]), r["fitted_on"]) for r in rows)
@@ -197,6 +206,7 @@ TABLES = {
     "budget-speed": speed_table,
     "floats": float_table,
     "frontier": frontier_table,
+    "frontier-short": short_table,
     "frontier-mean": mean_table,
     "proxies": proxy_table,
     "weights": weight_table,

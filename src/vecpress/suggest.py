@@ -118,7 +118,7 @@ def suggest(
         models: Names, as in a recipe.
         corpus: Texts.
         by: What gains are divided by when one model is preferred to another. Whether a model is
-            added at all is decided by whether a paired test is sure of its gain.
+            added at all is decided by a paired test of its gain.
         seed: Of the draw, and of the sentences that play queries.
         cache: Folder in which encoders remember what they encode.
         progress: Told about encoding.

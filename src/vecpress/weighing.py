@@ -16,7 +16,7 @@ from jaxtyping import Float32, Float64
 from vecpress.arrays import Array, normalize
 from vecpress.errors import ConfigError
 from vecpress.pseudo import Questions
-from vecpress.significance import SURE, paired_p_value
+from vecpress.significance import paired_p_value
 from vecpress.stages import Encoder, FittedOnTexts, Item
 
 GRID = (1.0, 0.5, 0.25)
@@ -24,7 +24,8 @@ GRID = (1.0, 0.5, 0.25)
 
 _DEPTH = 10  # ranks looked at
 _ASKED = 1000  # sentences
-_FEW = 400  # sentences below which the test is sure of nothing, and every model is kept
+_LIKELY = 0.2  # two-sided p of a gain below which a model is added: nine to one that it helps
+_FEW = 400  # sentences below which the test tells nothing, and every model is kept
 _WEIGHED = 4  # models whose shares are searched all together
 
 Weights = Mapping[int, float]
@@ -117,7 +118,7 @@ def pose(
 
 
 def select(cloze: Cloze, *, costs: Sequence[float] | None = None) -> list[Step]:
-    """Add the model that helps most, while one does: a gain that a paired test is sure of.
+    """Add the model that helps most, while one does: a gain that is nine to one not luck.
 
     Args:
         cloze: What each model says.
@@ -137,10 +138,10 @@ def select(cloze: Cloze, *, costs: Sequence[float] | None = None) -> list[Step]:
         last = steps[-1]
         rest = [i for i in range(number) if i not in last.weights]
         longer = [(step, price[i]) for i in rest for step in cloze.added(last, i)]
-        sure = [(s, p) for s, p in longer if s.quality > last.quality and s.p_value < SURE]
-        if not sure:
+        likely = [(s, p) for s, p in longer if s.quality > last.quality and s.p_value < _LIKELY]
+        if not likely:
             break
-        steps.append(max(sure, key=lambda found: (found[0].quality - last.quality) / found[1])[0])
+        steps.append(max(likely, key=lambda found: (found[0].quality - last.quality) / found[1])[0])
     steps[-1] = _refined(cloze, steps)
     return steps
 
