@@ -106,8 +106,9 @@ def suggestion(found: Suggestion, corpus: str) -> None:
     names = [cost.model for cost in found.costs]
     title = f"{found.questions:,} sentences looked for what is left of their documents:"
     table = start_table(title, "models and shares")
-    for heading in ("quality", "gain", "p", "ms/query", "float bytes"):
-        table.add_column(heading, justify="right")
+    table.columns[0].no_wrap = False  # figures are never cut; names may wrap
+    for heading in ("quality", "gain", "p", "query ms", "floats B"):
+        table.add_column(heading, justify="right", no_wrap=True)
     alone = sorted(found.alone, key=lambda s: -s.quality)
     groups = [("alone", alone), ("added one after another", found.steps[1:])]
     groups.append(("left out: adding it would give", found.rejected))

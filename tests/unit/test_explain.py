@@ -155,7 +155,7 @@ def test_a_suggestion_shows_gains_costs_and_what_to_type(capsys):
     lines = [line for line in lines if line.strip("─ ")]
     assert lines == [
         "1,000 sentences looked for what is left of their documents:",
-        "models and shares quality gain p ms/query float bytes",
+        "models and shares quality gain p query ms floats B",
         "alone",
         "three 1 0.500 10.0 512",
         "one 1 0.400 1.5 256",
