@@ -1,23 +1,20 @@
-"""The one training loop: batches of stored embeddings in, the best state on held-out rows out."""
+"""The one training loop: batches in, the best state on held-out cases out, or the last."""
 
 import copy
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float64
 from torch import Tensor, nn
 
-from vecpress.arrays import Array, blocks
+from vecpress.arrays import Array
 from vecpress.errors import ConfigError
 from vecpress.significance import SURE, paired_p_value
 from vecpress.stages import Log, Progress, silent, unlogged
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Of a batch's outputs and the batch itself."""
 
 Batch = TypeVar("Batch")
 
@@ -35,6 +32,8 @@ class Schedule:
         decay: Of the learning rate.
         patience: Epochs without a better held-out figure after which to stop.
         held_out: Share of the rows that judge, and are never trained on.
+        keep: "best" for the state at the best held-out figure; "last" for the state after all
+            epochs, however it is judged: no patience, and no way back to the start.
     """
 
     epochs: int = 50
@@ -45,6 +44,7 @@ class Schedule:
     decay: float = 0.8
     patience: int = 5
     held_out: float = 0.1
+    keep: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
@@ -59,6 +59,8 @@ class Schedule:
                 "learning_rate must be above 0, weight_decay at least 0 and patience at least 1, "
                 f"got {self.learning_rate}, {self.weight_decay} and {self.patience}"
             )
+        if self.keep not in ("best", "last"):
+            raise ConfigError(f"keep must be one of ('best', 'last'), got {self.keep!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,7 @@ class Lesson(Generic[Batch]):
         judge: Measure every held-out case.
         gradients: Called after each backward pass with False, and after each epoch with True for
             rows about that epoch.
+        fitted: Measure what `judge` does on cases that are trained on, in the same mode; only told.
         parameters: Groups of them, as for `torch.optim.AdamW`; None means all of the module's.
         guarded: Whether a gain must be significant (p < 0.05) to be kept; if not, any gain is.
     """
@@ -98,18 +101,24 @@ class Lesson(Generic[Batch]):
     loss: Callable[[Batch], Tensor]
     judge: Callable[[], Float64[Array, " cases"]]
     gradients: Callable[[bool], list[dict[str, Any]]] | None = None
+    fitted: Callable[[], float] | None = None
     parameters: list[dict[str, Any]] | None = None
     guarded: bool = True
 
 
 def descend(module: nn.Module, lesson: Lesson[Any], *, schedule: Schedule, told: Told) -> bool:
-    """Train in place, and leave the module as it was at its best held-out figure.
+    """Train in place, and leave the module as it was at its best held-out figure, or as it ends.
 
     The starting point is judged too. Of a guarded lesson it stands unless training betters the
     held-out cases by more than luck would: some epoch always looks better on a few labels.
 
+    With `schedule.keep="last"` every epoch counts as the best so far, so the last one stands.
+
     Returns:
         Whether the module is now anything but its starting point.
+
+    Raises:
+        ConfigError: the last state is to be kept, and its figure is not a finite number.
     """
     optimizer = torch.optim.AdamW(
         lesson.parameters or module.parameters(),
@@ -119,36 +128,29 @@ def descend(module: nn.Module, lesson: Lesson[Any], *, schedule: Schedule, told:
     decay = torch.optim.lr_scheduler.StepLR(optimizer, schedule.decay_every, schedule.decay)
     start = best = _judged(module, lesson, told)
     start_state = best_state = copy.deepcopy(module.state_dict())
-    best_epoch = 0
-    _tell(told, schedule, 0, None, start, [])
+    best_epoch, last = 0, schedule.keep == "last"
+    _tell(told, schedule, 0, None, start, _watched(lesson, 0))
     for epoch in range(1, schedule.epochs + 1):
         mean = _pass_over(module, lesson, epoch, optimizer)
         decay.step()
         judged = _judged(module, lesson, told)
-        watched = lesson.gradients(True) if lesson.gradients else []
-        _tell(told, schedule, epoch, mean, judged, watched)
-        if told.sign * judged.mean() > told.sign * best.mean():
+        _tell(told, schedule, epoch, mean, judged, _watched(lesson, epoch))
+        if last or told.sign * judged.mean() > told.sign * best.mean():
             best, best_state, best_epoch = judged, copy.deepcopy(module.state_dict()), epoch
         elif epoch - best_epoch >= schedule.patience:
             break
-    p_value = paired_p_value(best, start) if lesson.guarded else None
+    if last and not np.isfinite(best).all():
+        raise ConfigError(
+            f"after {best_epoch} epochs the {told.figure} is not a finite number: take a lower "
+            f"learning_rate than {schedule.learning_rate}, or keep='best'"
+        )
+    p_value = paired_p_value(best, start) if lesson.guarded and not last else None
     better = best_epoch > 0 and (p_value is None or p_value < SURE)
     module.load_state_dict(best_state if better else start_state)
     module.eval()
-    told.log(
-        {
-            "event": "kept",
-            "stage": told.stage,
-            "what": "trained" if better else "start",
-            "epoch": best_epoch if better else 0,
-            "held_out": float(best.mean() if better else start.mean()),
-            "start": float(start.mean()),
-            "p_value": p_value,
-            "cases": len(start),
-            "figure": told.figure,
-        }
-    )
-    _progress(told, best if better else start, schedule.epochs, schedule)
+    kept, epoch = (best, best_epoch) if better else (start, 0)
+    _tell_kept(told, epoch, kept, start, p_value)
+    _progress(told, kept, schedule.epochs, schedule)
     return better
 
 
@@ -177,13 +179,24 @@ def _judged(module: nn.Module, lesson: Lesson[Any], told: Told) -> Float64[Array
     return np.where(np.isnan(judged), -told.sign * np.inf, judged)
 
 
+def _watched(lesson: Lesson[Any], epoch: int) -> dict[str, Any]:
+    """Gather what else is told of an epoch; the module is in the mode it is judged in."""
+    told: dict[str, Any] = {
+        "gradients": lesson.gradients(True) if lesson.gradients and epoch else []
+    }
+    if lesson.fitted is not None:
+        with torch.no_grad():
+            told["fitted"] = lesson.fitted()
+    return told
+
+
 def _tell(
     told: Told,
     schedule: Schedule,
     epoch: int,
     loss: float | None,
     judged: Float64[Array, " n"],
-    gradients: list[dict[str, Any]],
+    watched: Mapping[str, Any],
 ) -> None:
     _progress(told, judged, epoch, schedule, loss)
     told.log(
@@ -194,7 +207,29 @@ def _tell(
             "loss": loss,
             "held_out": float(judged.mean()),
             "figure": told.figure,
-            "gradients": gradients,
+            **watched,
+        }
+    )
+
+
+def _tell_kept(
+    told: Told,
+    epoch: int,
+    kept: Float64[Array, " n"],
+    start: Float64[Array, " n"],
+    p_value: float | None,
+) -> None:
+    told.log(
+        {
+            "event": "kept",
+            "stage": told.stage,
+            "what": "trained" if epoch else "start",
+            "epoch": epoch,
+            "held_out": float(kept.mean()),
+            "start": float(start.mean()),
+            "p_value": p_value,
+            "cases": len(start),
+            "figure": told.figure,
         }
     )
 
@@ -209,61 +244,6 @@ def _progress(
     cost = "" if loss is None else f", loss {loss:.2e}"
     value = f"{judged.mean():.2e}" if told.sign < 0 else f"{judged.mean():.4f}"
     told.progress(f"{told.stage}, {told.figure} {value}{cost}", epoch, schedule.epochs)
-
-
-def train(
-    module: nn.Module,
-    embeddings: Float32[Array, "n d"],
-    *,
-    loss: Loss,
-    schedule: Schedule,
-    seed: int,
-    told: Told,
-) -> nn.Module:
-    """Train a map on batches of rows, judged by the same loss on rows held out.
-
-    Args:
-        module: As for `descend`.
-        embeddings: An array or a memory map; only a batch at a time is read.
-        loss: What to minimize.
-        schedule: How long and how fast.
-        seed: Of the split and of the order of batches.
-        told: Who hears of it.
-
-    Raises:
-        ConfigError: there are fewer rows than two batches of two.
-    """
-    n = len(embeddings)
-    if n < 4:
-        raise ConfigError(f"a trained head needs at least 4 embeddings, got {n}")
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(n)
-    judges = np.sort(order[: min(max(2, round(n * schedule.held_out)), n - 2)])
-    learners = order[len(judges) :]
-
-    def judge() -> Float64[Array, " one"]:
-        losses = [float(loss(module(b), b)) for b in _batches(embeddings, judges, 512)]
-        return np.array([np.mean(losses)])  # the same batches of 512 each time
-
-    descend(
-        module,
-        Lesson(
-            batches=lambda _: _batches(embeddings, rng.permutation(learners), schedule.batch_size),
-            loss=lambda batch: loss(module(batch), batch),
-            judge=judge,
-            guarded=False,
-        ),
-        schedule=schedule,
-        told=told,
-    )
-    return module
-
-
-def _batches(embeddings: Array, rows: Array, size: int) -> Iterator[Tensor]:
-    """Read rows in batches; a rest of one row is left out, since it makes no pair."""
-    for batch in blocks(len(rows), size):
-        if batch.stop - batch.start > 1:
-            yield torch.from_numpy(np.ascontiguousarray(embeddings[rows[batch]], np.float32))
 
 
 def open_device(name: str) -> torch.device:

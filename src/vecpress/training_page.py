@@ -10,8 +10,8 @@ from vecpress.drawing import LEAST, Curve, Mark, figure
 from vecpress.training_log import Row, Stage, listed, stages_of
 
 _LEAD = """Each stage is judged on rows it never trains on, before its first epoch and after each.
-It keeps its best epoch, or its starting point where the best epoch's gain may be luck (a paired
-test over the rows that judge, p &ge; 0.05)."""
+It keeps its best epoch (its last, where that was asked for), or its starting point where the best
+epoch's gain may be luck (a paired test over the rows that judge, p &ge; 0.05)."""
 _COLOURS = 8
 _MISSING = "&ndash;"
 

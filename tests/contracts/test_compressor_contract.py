@@ -20,6 +20,9 @@ CASES = {
         {"epochs": 2, "batch_size": 32},
         {"epochs": 2, "batch_size": 32, "form": "linear", "nested_dims": [2, DIM]},
         {"epochs": 2, "batch_size": 32, "init": "pca"},
+        {"epochs": 2, "batch_size": 32, "depth": 3, "dropout": 0.2, "orthogonality": 0.1},
+        {"epochs": 2, "batch_size": 32, "depth": 2, "residual": True, "keep": "last"},
+        {"epochs": 2, "batch_size": 32, "depth": 2, "residual": True, "form": "linear"},
     ],
     "search-adaptor": [
         {"epochs": 2, "batch_size": 32},
