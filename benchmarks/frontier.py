@@ -22,11 +22,11 @@ from splits import RESULTS, stamped
 
 from vecpress.bench import Fits
 from vecpress.compare import compare
+from vecpress.comparison import CHOSEN, Comparison
 from vecpress.corpus import read_benchmark, read_corpus
 from vecpress.recipe import Recipe
 from vecpress.report import append_result, known_results, write_results
 from vecpress.significance import paired_p_value
-from vecpress.study import CHOSEN, Study
 
 COLLECTIONS = ("scifact", "cranfield", "squad11-dev", "arguana")
 MODELS = (("minilm", "wordllama"), ("minilm", "wordllama", "lexical"))
@@ -48,7 +48,7 @@ def run(asked: argparse.Namespace) -> None:
                 setting = f"{name}/{len(models)}/{'own' if fit_on is None else 'wikipedia'}"
                 if asked.only and setting not in asked.only:
                     continue
-                study = Study(
+                comparison = Comparison(
                     recipe=Recipe(models=models, sample=SAMPLE),
                     budgets=BUDGETS,
                     fit_on=fit_on,
@@ -59,7 +59,7 @@ def run(asked: argparse.Namespace) -> None:
                 began = time.perf_counter()
                 compare(
                     read_benchmark(asked.data / name),
-                    study,
+                    comparison,
                     known=known_results(path),
                     keep=lambda row: append_result(path, row.to_dict()),
                     fits=fits,

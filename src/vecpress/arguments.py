@@ -11,6 +11,7 @@ from typing import Any
 
 from vecpress import registry
 from vecpress.budget import parse_budget
+from vecpress.comparison import Trained
 from vecpress.corpus import Benchmark, Corpus, read_corpus
 from vecpress.encoders.precomputed import SUFFIXES, Vectors, open_vectors
 from vecpress.errors import ConfigError, VecpressError
@@ -21,7 +22,6 @@ from vecpress.images import SUFFIXES as SUFFIXES_OF_IMAGES
 from vecpress.pairs import Pairs, read_pairs
 from vecpress.recipe import Documents, Recipe
 from vecpress.stages import Image, Item, Log, unlogged
-from vecpress.study import Trained
 from vecpress.tracking import tensorboard
 
 

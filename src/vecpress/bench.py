@@ -12,6 +12,7 @@ from jaxtyping import Float32
 
 from vecpress.arrays import Array
 from vecpress.budget import choose
+from vecpress.comparison import RESCORED, Comparison, Job
 from vecpress.corpus import Benchmark, Corpus
 from vecpress.encoders.combine import Concat, concatenate, with_cache, without_cache
 from vecpress.errors import ConfigError
@@ -24,7 +25,6 @@ from vecpress.row import Row, run_key
 from vecpress.sample import Sample, choose_rows, make_encoder, sample_rows, with_pairs
 from vecpress.significance import paired_p_value
 from vecpress.stages import Encoder, Item, Progress, silent
-from vecpress.study import RESCORED, Job, Study
 from vecpress.suggest import time_query
 
 Fits = dict[str, tuple[Pipeline, float]]
@@ -37,7 +37,7 @@ class Bench:
 
     Attributes:
         benchmark: The data.
-        study: What is compared.
+        comparison: What is compared.
         encoder: All models.
         documents: Of the benchmark, as each model encodes them.
         queries: The same.
@@ -50,7 +50,7 @@ class Bench:
     """
 
     benchmark: Benchmark
-    study: Study
+    comparison: Comparison
     encoder: Encoder
     documents: Sequence[Float32[Array, "n _"]]
     queries: Sequence[Float32[Array, "q _"]]
@@ -65,7 +65,7 @@ class Bench:
     def of(
         cls,
         benchmark: Benchmark,
-        study: Study,
+        comparison: Comparison,
         *,
         seed: int,
         fits: Fits,
@@ -76,12 +76,12 @@ class Bench:
         Raises:
             ConfigError: the recipe has no models.
         """
-        recipe, fit_on = study.recipe, study.fit_on or benchmark.corpus
+        recipe, fit_on = comparison.recipe, comparison.fit_on or benchmark.corpus
         encoder = make_encoder(recipe, fit_on, progress=progress)
         if encoder is None:
             raise ConfigError("a comparison needs models, such as minilm,wordllama")
-        if study.cache is not None:
-            encoder = with_cache(encoder, study.cache, progress=progress)
+        if comparison.cache is not None:
+            encoder = with_cache(encoder, comparison.cache, progress=progress)
         documents = [part.encode(benchmark.corpus.texts) for part in parts_of(encoder)]
         queries = [part.encode(benchmark.queries.texts, role="query") for part in parts_of(encoder)]
         whole = concatenate(documents, recipe.weights)
@@ -90,20 +90,20 @@ class Bench:
         texts = [fit_on.texts[int(i)] for i in numbers]
         widths = [int(block.shape[1]) for block in documents]
         sample = Sample(
-            embeddings=whole[rows] if study.fit_on is None else encoder.encode(texts),
+            embeddings=whole[rows] if comparison.fit_on is None else encoder.encode(texts),
             encoder=encoder,
             seed=seed,
             models=tuple(zip(recipe.model_names, widths, strict=True)),
         )
         return cls(
             benchmark=benchmark,
-            study=study,
+            comparison=comparison,
             encoder=encoder,
             documents=documents,
             queries=queries,
             sample=sample,
             texts=texts,
-            judged=_judged(sample, recipe, whole, encoder, study.trained.pairs),
+            judged=_judged(sample, recipe, whole, encoder, comparison.trained.pairs),
             fits=fits,
             progress=progress,
         )
@@ -122,12 +122,12 @@ class Bench:
     @cached_property
     def baseline(self) -> Scores:
         """What the raw concatenation scores."""
-        return score_floats(*self._embeddings(self.study.recipe), self.benchmark)
+        return score_floats(*self._embeddings(self.comparison.recipe), self.benchmark)
 
     @cached_property
     def prepared(self) -> Prepared:
         """Models and weights chosen, the same for every budget."""
-        return prepare(self.study.recipe, self.sample, self.texts, progress=self.progress)
+        return prepare(self.comparison.recipe, self.sample, self.texts, progress=self.progress)
 
     def key(self, job: Job) -> str:
         """Name a run by its data, method, seed and release."""
@@ -142,12 +142,12 @@ class Bench:
 
     @cached_property
     def _fit_on(self) -> list[str]:
-        return [(self.study.fit_on or self.benchmark.corpus).digest, self.encoder.fingerprint]
+        return [(self.comparison.fit_on or self.benchmark.corpus).digest, self.encoder.fingerprint]
 
     def _fit_key(self, job: Job) -> str:
         return run_key(
             fit_on=self._fit_on,
-            concatenation=self.study.recipe.to_dict(),
+            concatenation=self.comparison.recipe.to_dict(),
             group=job.group,
             method=job.method,
             recipe=job.recipe.to_dict(),
@@ -188,8 +188,8 @@ class Bench:
     @property
     def _is_unseen(self) -> bool:
         """Whether the documents that are searched are mostly others than the sample."""
-        few = len(self.benchmark.corpus) <= self.study.recipe.sample
-        return self.study.fit_on is not None or not few
+        few = len(self.benchmark.corpus) <= self.comparison.recipe.sample
+        return self.comparison.fit_on is not None or not few
 
     def _chosen(self, job: Job) -> tuple[Recipe, Sample]:
         """Choose models, weights, head and quantizer, without a judgement."""
@@ -208,9 +208,9 @@ class Bench:
     def _given(self, job: Job) -> tuple[Recipe, Sample]:
         """Take the sample as it is, or only one model's block of it."""
         sample = self.judged if job.learns else self.sample
-        if job.recipe.models == self.study.recipe.models:
+        if job.recipe.models == self.comparison.recipe.models:
             return job.recipe, sample
-        number = self.study.recipe.models.index(job.recipe.models[0])
+        number = self.comparison.recipe.models.index(job.recipe.models[0])
         start = sum(self.widths[:number])
         block = sample.embeddings[:, start : start + self.widths[number]]
         norms = np.linalg.norm(block, axis=1, keepdims=True)
@@ -219,7 +219,7 @@ class Bench:
 
     def _embeddings(self, recipe: Recipe) -> tuple[Array, Array]:
         """Concatenate what a recipe's models make of documents and queries."""
-        numbers = [self.study.recipe.models.index(model) for model in recipe.models]
+        numbers = [self.comparison.recipe.models.index(model) for model in recipe.models]
         sides = ([side[i] for i in numbers] for side in (self.documents, self.queries))
         documents, queries = (concatenate(side, recipe.weights) for side in sides)
         return documents, queries
@@ -238,12 +238,12 @@ class Bench:
         best = float(self.baseline.ndcg.mean())
         rival = self.chosen.get(job.budget)
         kept = np.round(scores.ndcg, 3)  # as a rival's are: rounding is no difference
-        recipe, study = job.recipe, self.study
+        recipe, comparison = job.recipe, self.comparison
         return Row(
             key=key,
             benchmark=self.benchmark.name,
-            fitted_on=self.benchmark.name if study.fit_on is None else study.fit_on.name,
-            models=study.recipe.model_names,
+            fitted_on=self.benchmark.name if comparison.fit_on is None else comparison.fit_on.name,
+            models=comparison.recipe.model_names,
             group=job.group,
             method=job.method,
             recipe=recipe.to_dict(),
@@ -261,13 +261,13 @@ class Bench:
             fit_seconds=None if seconds is None else round(seconds, 2),
             seed=self.sample.seed,
             pairs=dict(self.judged.pairs) or None if job.learns else None,
-            command=study.command,
+            command=comparison.command,
             date=f"{datetime.now(UTC):%Y-%m-%d}",
             vecpress=version("vecpress"),
         )
 
     def _encode_ms(self, recipe: Recipe) -> float:
-        return sum(self._model_ms[self.study.recipe.models.index(m)] for m in recipe.models)
+        return sum(self._model_ms[self.comparison.recipe.models.index(m)] for m in recipe.models)
 
     @cached_property
     def _model_ms(self) -> list[float]:

@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vecpress.bench import Bench, Fits
+from vecpress.comparison import Comparison, jobs
 from vecpress.corpus import Benchmark
 from vecpress.errors import ConfigError
 from vecpress.row import Row
 from vecpress.stages import Progress, silent
-from vecpress.study import Study, jobs
 
 
 def compare(
     benchmark: Benchmark,
-    study: Study,
+    comparison: Comparison,
     *,
     known: Mapping[str, Mapping[str, Any]] | None = None,
     keep: Callable[[Row], None] | None = None,
@@ -22,13 +22,13 @@ def compare(
 ) -> list[Row]:
     """Score single models, their concatenation, and compressed forms of it at each budget.
 
-    Heads and quantizers are fitted on the benchmark's documents, or on `study.fit_on`; its
+    Heads and quantizers are fitted on the benchmark's documents, or on `comparison.fit_on`; its
     judgements only score, except that the best single model is told by them: that is kind to the
     baseline. Heads that can learn from judgements learn from those of other queries, if given.
 
     Args:
         benchmark: The data.
-        study: What is compared.
+        comparison: What is compared.
         known: Results of earlier runs by their key, which are not run again.
         keep: Told each new row as soon as it is there.
         fits: Filled with all that is fitted; given again for another benchmark, what was fitted on
@@ -39,18 +39,18 @@ def compare(
         ConfigError: the recipe has no models, a head is unknown, or judgements are given for
             documents that nothing is fitted on.
     """
-    if study.fit_on is not None and study.trained.pairs is not None:
+    if comparison.fit_on is not None and comparison.trained.pairs is not None:
         raise ConfigError(
             f"the judgements are of the documents of {benchmark.name}, but heads are to be fitted "
-            f"on {study.fit_on.name}: leave one out"
+            f"on {comparison.fit_on.name}: leave one out"
         )
     rows: list[Row] = []
-    fits = {} if fits is None or study.fit_on is None else fits
-    for number, seed in enumerate(study.seeds):
-        bench = Bench.of(benchmark, study, seed=seed, fits=fits, progress=progress)
+    fits = {} if fits is None or comparison.fit_on is None else fits
+    for number, seed in enumerate(comparison.seeds):
+        bench = Bench.of(benchmark, comparison, seed=seed, fits=fits, progress=progress)
         todo = list(
             jobs(
-                study,
+                comparison,
                 widths=bench.widths,
                 best=bench.best,
                 documents=len(bench.texts),

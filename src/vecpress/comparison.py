@@ -34,7 +34,7 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Study:
+class Comparison:
     """What is compared.
 
     Attributes:
@@ -81,21 +81,21 @@ class Job:
 
 
 def jobs(
-    study: Study, *, widths: Sequence[int], best: int, documents: int, is_first: bool
+    comparison: Comparison, *, widths: Sequence[int], best: int, documents: int, is_first: bool
 ) -> Iterator[Job]:
     """List all rows of one seed.
 
     Args:
-        study: What is compared.
+        comparison: What is compared.
         widths: Of each model's embeddings.
         best: Number of the best single model.
         documents: How many there are to fit on.
         is_first: Whether this is the first seed: baselines marked so run with that only.
     """
-    recipe = replace(study.recipe, head=None, quantizer=None)
+    recipe = replace(comparison.recipe, head=None, quantizer=None)
     if is_first:
         yield from _without_budget(recipe)
-    for budget in study.budgets:
+    for budget in comparison.budgets:
         yield Job(group="chosen", method=CHOSEN, recipe=recipe, budget=budget)
         single = (best, widths[best])
         lines = lineup(recipe, budget, width=sum(widths), single=single, documents=documents)
@@ -103,12 +103,14 @@ def jobs(
             if is_first or line.is_seeded:
                 job = Job(group="baseline", method=line.method, recipe=line.recipe, budget=budget)
                 yield job
-        for kind in study.trained.heads:
+        for kind in comparison.trained.heads:
             width = min(2 * budget, sum(widths))
             head = registry.build(registry.COMPRESSORS, {"kind": kind, "dim": width})
             method = f"{kind}, 4 bit"
             if learns_from_pairs(head):
-                method += f", {'without' if study.trained.pairs is None else 'with'} judgements"
+                method += (
+                    f", {'without' if comparison.trained.pairs is None else 'with'} judgements"
+                )
             coded = replace(recipe, head=head, quantizer=Percentile(bits=4))
             yield Job(group="trained", method=method, recipe=coded, budget=budget)
 

@@ -1,8 +1,9 @@
 """The verbs that measure: evaluate, suggest, compare, report."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,13 +11,15 @@ from vecpress import arguments, options, screen
 from vecpress.bench import Fits
 from vecpress.card import judged
 from vecpress.compare import compare as compare_methods
+from vecpress.comparison import Comparison
 from vecpress.corpus import read_benchmark
 from vecpress.encoders.precomputed import open_vectors
+from vecpress.errors import ConfigError
 from vecpress.evaluate import evaluate as evaluate_pipeline
 from vecpress.explain import suggestion
+from vecpress.official.run import open_door, plain, run_tasks
 from vecpress.pipeline import Pipeline
 from vecpress.report import Ledger, read_results, render, write_page
-from vecpress.study import Study
 from vecpress.suggest import suggest as suggest_models
 from vecpress.training_log import is_training, read_training
 from vecpress.training_page import render_log
@@ -24,7 +27,9 @@ from vecpress.training_page import render_log
 
 def evaluate(
     press: options.Press,
-    folder: Annotated[Path, typer.Argument(metavar="BEIR_FOLDER", help="With judgements.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="BEIR_FOLDER", help="With judgements.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Of the judgements.")] = "test",
     documents: Annotated[
         Path | None, typer.Option(help="Vectors of the documents, for a press of vectors.")
@@ -32,24 +37,78 @@ def evaluate(
     queries: Annotated[
         Path | None, typer.Option(help="Vectors of the judged queries, in their order.")
     ] = None,
+    mteb: options.Mteb = "",
+    door: options.Door = "search",
+    dim: options.DoorDim = None,
+    rescore: options.Rescore = None,
+    out: options.MtebOut = None,
     cache: options.Cache = options.CACHE,
     json: options.Json = False,
 ) -> None:
-    """Score codes against judgements, beside the raw float concatenation."""
-    benchmark = read_benchmark(folder, split=split)
+    """Score codes against judgements, beside the raw float concatenation; or on MTEB's tasks."""
+    _check_target(folder, mteb, vectors=(documents, queries), settings=(door, dim, rescore, out))
     with screen.progress() as progress:
         pipeline = Pipeline.load(press).cached(cache, progress=progress)
-        result = evaluate_pipeline(
-            pipeline,
-            benchmark,
-            documents=None if documents is None else open_vectors(documents).array,
-            queries=None if queries is None else open_vectors(queries).array,
-            progress=progress,
-        ).to_dict()
+        if folder is None:
+            opened = open_door(pipeline, door, dim=dim, rescore=rescore, progress=progress)
+            tasks = arguments.words(mteb)
+            found = run_tasks(opened, tasks, split=split, out=out, progress=progress)
+            result, table = plain(found), _task_table
+        else:
+            benchmark = read_benchmark(folder, split=split)
+            table = screen.evaluation_table
+            result = evaluate_pipeline(
+                pipeline,
+                benchmark,
+                documents=None if documents is None else open_vectors(documents).array,
+                queries=None if queries is None else open_vectors(queries).array,
+                progress=progress,
+            ).to_dict()
     if json:
         screen.dump(result)
     else:
-        screen.OUT.print(screen.evaluation_table(result))
+        screen.OUT.print(table(result))
+
+
+def _check_target(
+    folder: Path | None,
+    mteb: str,
+    *,
+    vectors: tuple[Path | None, Path | None],
+    settings: tuple[str, int | None, int | None, Path | None],
+) -> None:
+    """Let a press be evaluated on one thing, with the options that go with it."""
+    if folder is None and not mteb:
+        raise ConfigError(
+            "say what to evaluate on: a BEIR_FOLDER, or tasks such as --mteb SciFact,NFCorpus"
+        )
+    if folder is not None and mteb:
+        raise ConfigError(
+            f"evaluate on the BEIR_FOLDER {folder} or with --mteb {mteb}, not both: --mteb takes "
+            "folders too"
+        )
+    if mteb and vectors != (None, None):
+        raise ConfigError(
+            "--documents and --queries go with a BEIR_FOLDER: with --mteb a press encodes texts"
+        )
+    if folder is not None and settings != ("search", None, None, None):
+        raise ConfigError(
+            "--door, --dim, --rescore and --out go with --mteb, not with a BEIR_FOLDER alone"
+        )
+
+
+def _task_table(result: Mapping[str, Any]) -> Any:
+    """Show the main score of each of MTEB's tasks, split by split."""
+    table = screen.start_table(f"{result['model_name']} on MTEB", "task")
+    for heading in ("split", "subset"):
+        table.add_column(heading)
+    table.add_column("main score", justify="right")
+    for task in result["task_results"]:
+        for split, rows in task["scores"].items():
+            for row in rows:
+                score = f"{row['main_score']:.4f}"
+                table.add_row(task["task_name"], split, row["hf_subset"], score)
+    return table
 
 
 def suggest(
@@ -95,7 +154,7 @@ def compare(
     given = {"models": models, "weights": weights, "budgets": budgets, "heads": heads}
     given |= {"fit-on": fit_on, "split": split, "pairs-split": pairs_split, "seeds": seeds}
     command = arguments.typed("compare", *map(str, folders), **given, out=str(out))
-    study = Study(
+    comparison = Comparison(
         recipe=arguments.read_recipe(None, models=models, weights=weights),
         budgets=arguments.read_budgets(budgets),
         fit_on=arguments.open_texts(fit_on) if fit_on else None,
@@ -112,7 +171,7 @@ def compare(
         with screen.progress() as progress:
             rows = compare_methods(
                 benchmark,
-                replace(study, trained=trained),
+                replace(comparison, trained=trained),
                 known=ledger.known,
                 keep=lambda row: ledger.keep(row.to_dict()),
                 fits=fits,

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -95,4 +95,30 @@ ReportTo = Annotated[
 Results = Annotated[
     Path,
     typer.Argument(metavar="RESULTS", help="A results.jsonl; or a press, or a training.jsonl."),
+]
+Mteb = Annotated[
+    str,
+    typer.Option(
+        metavar="TASKS",
+        help="Instead of BEIR_FOLDER: MTEB's tasks by name, BEIR folders by path, such as "
+        "SciFact,NFCorpus,./mine.",
+    ),
+]
+Door = Annotated[
+    Literal["search", "encoder"],
+    typer.Option(
+        help="How MTEB meets the press: search ranks by its codes, encoder gives floats and runs "
+        "tasks of any kind."
+    ),
+]
+DoorDim = Annotated[int | None, typer.Option("--dim", help="Dimensions kept, with --door encoder.")]
+Rescore = Annotated[
+    int | None,
+    typer.Option(help="Order so many of the best hits anew by their raw floats, with --mteb."),
+]
+MtebOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", help="Folder for MTEB's own result files; what it holds is not run again."
+    ),
 ]

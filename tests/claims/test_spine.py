@@ -7,7 +7,7 @@ import pytest
 
 from vecpress import Recipe, read_benchmark
 from vecpress.compare import compare
-from vecpress.study import Study
+from vecpress.comparison import Comparison
 
 pytestmark = pytest.mark.slow
 DATA = Path(os.environ.get("VECPRESS_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -20,7 +20,7 @@ def rows(tmp_path_factory):
     cache = Path(os.environ.get("VECPRESS_CACHE", tmp_path_factory.mktemp("cache")))
     benchmark = read_benchmark(DATA / "scifact")
     recipe = Recipe(models=("minilm", "wordllama"))
-    return compare(benchmark, Study(recipe=recipe, budgets=(64, 128), cache=cache))
+    return compare(benchmark, Comparison(recipe=recipe, budgets=(64, 128), cache=cache))
 
 
 def test_two_models_side_by_side_beat_each_alone(rows):

@@ -13,16 +13,18 @@ from vecpress import bench as benches
 from vecpress import candidates, lineup
 from vecpress.bench import Bench
 from vecpress.compare import compare
+from vecpress.comparison import CHOSEN, Comparison, Trained
 from vecpress.corpus import Corpus
 from vecpress.errors import ConfigError
 from vecpress.evaluate import evaluate
 from vecpress.pairs import Pairs
 from vecpress.pipeline import Pipeline
 from vecpress.recipe import Recipe
-from vecpress.study import CHOSEN, Study, Trained
 
 MODELS = ("toys:A", "toys:B")
-STUDY = Study(recipe=Recipe(models=MODELS), budgets=(2, 4), command="vecpress compare stories")
+COMPARISON = Comparison(
+    recipe=Recipe(models=MODELS), budgets=(2, 4), command="vecpress compare stories"
+)
 RESCORED = "sign bits, 100 rescored in float32"
 
 
@@ -42,7 +44,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def rows(data, bare):
-    return compare(data, STUDY)
+    return compare(data, COMPARISON)
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_the_better_model_is_the_one_that_is_cut(data, rows):
 
 def test_rescored_sign_bits_keep_the_floats_too(data, monkeypatch):
     monkeypatch.setattr(benches, "RESCORED", 5)
-    rows = by_method(compare(data, replace(STUDY, budgets=())))
+    rows = by_method(compare(data, replace(COMPARISON, budgets=())))
     row, plain = rows[RESCORED], rows["sign bits"]
     assert (plain.bytes_per_vector, row.bytes_per_vector) == (2, 2 + 64)
     assert row.table_bytes == plain.table_bytes
@@ -169,7 +171,7 @@ def test_the_record_says_what_was_run(rows):
     assert {row.benchmark for row in rows} == {row.fitted_on for row in rows} == {"stories"}
     assert {row.models for row in rows} == {MODELS}
     assert {row.documents for row in rows} == {90}
-    assert {row.command for row in rows} == {STUDY.command}
+    assert {row.command for row in rows} == {COMPARISON.command}
     assert all(row.encode_ms >= 0 and len(row.per_query) == 12 for row in rows)
     assert len({row.key for row in rows}) == len(rows)
     codes = [row for row in rows if "quantizer" in row.recipe or "head" in row.recipe]
@@ -182,7 +184,7 @@ def test_the_record_says_what_was_run(rows):
 
 def test_what_is_known_is_not_run_again(data, rows, ran):
     kept = []
-    again = compare(data, STUDY, known=known(rows), keep=kept.append)
+    again = compare(data, COMPARISON, known=known(rows), keep=kept.append)
     assert (ran, kept) == ([], [])
     assert [json.dumps(row.to_dict()) for row in again] == [
         json.dumps(row.to_dict()) for row in rows
@@ -192,22 +194,22 @@ def test_what_is_known_is_not_run_again(data, rows, ran):
 @pytest.mark.parametrize("done", [3, 8, 20])
 def test_a_run_that_was_killed_goes_on(data, rows, ran, done):
     kept = []
-    again = compare(data, STUDY, known=known(rows[:done]), keep=kept.append)
+    again = compare(data, COMPARISON, known=known(rows[:done]), keep=kept.append)
     assert ran == [(row.method, row.budget, 0) for row in rows[done:]]
     assert [row.key for row in kept] == [row.key for row in rows[done:]]
     assert list(map(texts_of, again)) == list(map(texts_of, rows))
 
 
 def test_a_key_names_data_budget_seed_and_what_is_fitted_on(data, rows, monkeypatch):
-    def keys(data, study):
-        return {(row.key, row.budget) for row in compare(data, study)}
+    def keys(data, comparison):
+        return {(row.key, row.budget) for row in compare(data, comparison)}
 
     def not_run(self, job, key):
         return replace(rows[0], key=key, budget=job.budget)
 
     known = {(row.key, row.budget) for row in rows}
     monkeypatch.setattr(Bench, "run", not_run)
-    assert keys(data, replace(STUDY, command="other")) == known
+    assert keys(data, replace(COMPARISON, command="other")) == known
     corpus, queries = data.corpus, data.queries
     other = Corpus(ids=corpus.ids, texts=(*corpus.texts[:-1], "Another text. It is short."))
     asked = Corpus(ids=queries.ids, texts=("word1 word2", *queries.texts[1:]))
@@ -216,32 +218,32 @@ def test_a_key_names_data_budget_seed_and_what_is_fitted_on(data, rows, monkeypa
         replace(data, corpus=other),
         replace(data, queries=asked),
     ):
-        assert not known & keys(changed, STUDY)
-    for study in (
-        replace(STUDY, seeds=(1,)),
-        replace(STUDY, fit_on=toys.corpus(80, seed=2)),
-        replace(STUDY, recipe=Recipe(models=MODELS, weights=(1.0, 0.5))),
-        replace(STUDY, recipe=Recipe(models=MODELS, sample=80)),
+        assert not known & keys(changed, COMPARISON)
+    for comparison in (
+        replace(COMPARISON, seeds=(1,)),
+        replace(COMPARISON, fit_on=toys.corpus(80, seed=2)),
+        replace(COMPARISON, recipe=Recipe(models=MODELS, weights=(1.0, 0.5))),
+        replace(COMPARISON, recipe=Recipe(models=MODELS, sample=80)),
     ):
-        assert not known & keys(data, study)
-    elsewhere = replace(STUDY, fit_on=toys.corpus(80, seed=2))
+        assert not known & keys(data, comparison)
+    elsewhere = replace(COMPARISON, fit_on=toys.corpus(80, seed=2))
     assert not keys(data, elsewhere) & keys(replace(data, corpus=other), elsewhere)
-    more = keys(data, replace(STUDY, budgets=(2, 3, 4)))
+    more = keys(data, replace(COMPARISON, budgets=(2, 3, 4)))
     assert {found for found in more if found[1] != 3} == known
     assert not {key for key, budget in more if budget == 3} & {key for key, _ in known}
 
 
 def test_other_judgements_are_another_run(data):
-    study = replace(STUDY, budgets=())
-    rows = compare(data, study)
+    comparison = replace(COMPARISON, budgets=())
+    rows = compare(data, comparison)
     judged = {query: {"d50": 1} for query in data.qrels}
-    again = compare(replace(data, qrels=judged), study, known=known(rows))
+    again = compare(replace(data, qrels=judged), comparison, known=known(rows))
     assert not {row.key for row in rows} & {row.key for row in again}
 
 
 def test_further_seeds_run_only_what_they_change(data, ran):
     rows = compare(
-        data, replace(STUDY, budgets=(2,), seeds=(0, 1), trained=Trained(heads=("pca",)))
+        data, replace(COMPARISON, budgets=(2,), seeds=(0, 1), trained=Trained(heads=("pca",)))
     )
     assert [what for what in ran if what[2] == 1] == [(CHOSEN, 2, 1), ("pca, 4 bit", 2, 1)]
     assert {row.seed for row in rows} == {0, 1}
@@ -254,10 +256,10 @@ def test_codes_that_find_what_the_choice_finds_differ_by_nothing(data, monkeypat
         def apply(self, recipe):
             return next(x.recipe for x in lines if x.method == "PCA, 4 bit")
 
-    lines = lineup.lineup(STUDY.recipe, 4, width=16, single=(0, 8), documents=90)
+    lines = lineup.lineup(COMPARISON.recipe, 4, width=16, single=(0, 8), documents=90)
     monkeypatch.setattr(benches, "choose", lambda *args, **options: Same())
-    study = replace(STUDY, recipe=Recipe(models=MODELS, weights=(1.0, 1.0)), budgets=(4,))
-    rows = by_method(compare(data, study), 4)
+    comparison = replace(COMPARISON, recipe=Recipe(models=MODELS, weights=(1.0, 1.0)), budgets=(4,))
+    rows = by_method(compare(data, comparison), 4)
     assert rows["PCA, 4 bit"].per_query == rows[CHOSEN].per_query
     assert rows["PCA, 4 bit"].p_chosen == 1
 
@@ -278,8 +280,8 @@ def fitted(monkeypatch):
 
 def test_what_is_fitted_on_other_texts_is_fitted_once_for_all_benchmarks(data, fitted):
     others = toys.corpus(80, seed=7, name="others")
-    study, fits = replace(STUDY, fit_on=others), {}
-    first = compare(data, study, fits=fits)
+    comparison, fits = replace(COMPARISON, fit_on=others), {}
+    first = compare(data, comparison, fits=fits)
     assert {row.fitted_on for row in first} == {"others"}
     assert {row.documents for row in first} == {90}
     expected = whole(others.texts)
@@ -289,7 +291,7 @@ def test_what_is_fitted_on_other_texts_is_fitted_once_for_all_benchmarks(data, f
         np.testing.assert_allclose(sample.embeddings, expected, atol=1e-6)
     number = len(fitted)
     assert len(fits) == number
-    second = compare(replace(data, name="again"), study, fits=fits)
+    second = compare(replace(data, name="again"), comparison, fits=fits)
     assert len(fitted) == number
     assert {row.benchmark for row in second} == {"again"}
     assert [row.measures for row in second] == [row.measures for row in first]
@@ -301,7 +303,7 @@ def test_what_is_fitted_on_other_texts_is_fitted_once_for_all_benchmarks(data, f
 
 def test_what_is_fitted_on_the_benchmark_itself_is_not_remembered(data):
     fits = {}
-    compare(data, replace(STUDY, budgets=(2,)), fits=fits)
+    compare(data, replace(COMPARISON, budgets=(2,)), fits=fits)
     assert fits == {}
 
 
@@ -315,7 +317,7 @@ def test_the_choice_is_judged_on_unseen_documents_where_others_are_searched(data
 
     monkeypatch.setattr(benches, "choose", told)
     for fit_on in (None, toys.corpus(90, seed=7)):
-        compare(data, replace(STUDY, budgets=(2,), fit_on=fit_on))
+        compare(data, replace(COMPARISON, budgets=(2,), fit_on=fit_on))
     assert asked == [(False, None), (True, None)]  # and never by judgements
 
 
@@ -330,7 +332,7 @@ def test_the_choice_is_judged_on_unseen_documents_where_only_some_were_drawn(dat
     monkeypatch.setattr(benches, "choose", told)
     for sample in (90, 89):
         recipe = Recipe(models=MODELS, sample=sample)
-        compare(data, replace(STUDY, recipe=recipe, budgets=(2,)))
+        compare(data, replace(COMPARISON, recipe=recipe, budgets=(2,)))
     assert asked == [False, True]
 
 
@@ -343,8 +345,8 @@ def test_only_what_learns_is_given_judgements(data):
         grades=np.ones(4, np.float32),
     )
     trained = Trained(heads=("recording:Recording", "pca"), pairs=pairs)
-    study = replace(STUDY, budgets=(2,), trained=trained)
-    rows = by_method(compare(data, study), 2)
+    comparison = replace(COMPARISON, budgets=(2,), trained=trained)
+    rows = by_method(compare(data, comparison), 2)
     (training,) = Recording.seen
     np.testing.assert_allclose(training.queries, whole(texts), atol=1e-6)
     np.testing.assert_array_equal(training.positives, pairs.rows)
@@ -352,7 +354,7 @@ def test_only_what_learns_is_given_judgements(data):
     assert taught.pairs["judgements"] == 4
     assert taught.group == "trained"
     assert [row.method for row in rows.values() if row.pairs] == [taught.method]
-    more = replace(study, recipe=Recipe(models=MODELS, sample=70))
+    more = replace(comparison, recipe=Recipe(models=MODELS, sample=70))
     compare(data, more)
     sampled = Recording.seen[1]
     assert 70 <= len(sampled.documents) <= 74
@@ -362,7 +364,7 @@ def test_only_what_learns_is_given_judgements(data):
 
 def test_progress_names_the_benchmark_and_the_method(data):
     told = []
-    compare(data, replace(STUDY, budgets=()), progress=lambda *event: told.append(event))
+    compare(data, replace(COMPARISON, budgets=()), progress=lambda *event: told.append(event))
     rows = [event for event in told if event[0].startswith("comparing on stories")]
     assert rows[0] == ("comparing on stories, toys:A", 0, 6)
     assert rows[-1] == ("comparing on stories", 6, 6)
@@ -370,14 +372,14 @@ def test_progress_names_the_benchmark_and_the_method(data):
 
 def test_what_cannot_be_compared_is_said(data):
     with pytest.raises(ConfigError, match="texts need at least one model"):
-        compare(data, Study(recipe=Recipe(), budgets=(2,)))
+        compare(data, Comparison(recipe=Recipe(), budgets=(2,)))
     trained = Trained(heads=("recording:Recording",), pairs=object.__new__(Pairs))
-    study = replace(STUDY, fit_on=toys.corpus(80, name="others"), trained=trained)
+    comparison = replace(COMPARISON, fit_on=toys.corpus(80, name="others"), trained=trained)
     with pytest.raises(ConfigError) as told:
-        compare(data, study)
+        compare(data, comparison)
     assert str(told.value) == (
         "the judgements are of the documents of stories, but heads are to be fitted on others: "
         "leave one out"
     )
     with pytest.raises(ConfigError, match="unknown method 'nope'"):
-        compare(data, replace(STUDY, trained=Trained(heads=("nope",))))
+        compare(data, replace(COMPARISON, trained=Trained(heads=("nope",))))

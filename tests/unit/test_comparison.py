@@ -4,14 +4,14 @@ from dataclasses import replace
 import pytest
 
 from vecpress import lineup
+from vecpress.comparison import CHOSEN, Comparison, Trained, jobs
 from vecpress.errors import ConfigError
 from vecpress.pairs import Pairs
 from vecpress.quantizers.scalar import Binary, Int8, Percentile
 from vecpress.recipe import Recipe
-from vecpress.study import CHOSEN, Study, Trained, jobs
 
 RECIPE = Recipe(models=("one", "two"), weights=(1.0, 0.5), quantizer=Int8())
-STUDY = Study(recipe=RECIPE, budgets=(4, 16))
+COMPARISON = Comparison(recipe=RECIPE, budgets=(4, 16))
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +20,8 @@ def bare(monkeypatch):
     monkeypatch.setattr(lineup, "find_spec", lambda name: None)
 
 
-def listed(study=STUDY, *, is_first=True, widths=(8, 24), best=1):
-    return list(jobs(study, widths=widths, best=best, documents=90, is_first=is_first))
+def listed(comparison=COMPARISON, *, is_first=True, widths=(8, 24), best=1):
+    return list(jobs(comparison, widths=widths, best=best, documents=90, is_first=is_first))
 
 
 def test_floats_and_fixed_codes_come_once_and_first():
@@ -43,8 +43,8 @@ def test_floats_and_fixed_codes_come_once_and_first():
 
 
 def test_one_model_is_its_own_concatenation():
-    study = replace(STUDY, recipe=Recipe(models=("one",)))
-    groups = Counter(job.group for job in listed(study, widths=(8,), best=0))
+    comparison = replace(COMPARISON, recipe=Recipe(models=("one",)))
+    groups = Counter(job.group for job in listed(comparison, widths=(8,), best=0))
     assert groups["concatenation"] == 1
     assert "single model" not in groups
 
@@ -62,8 +62,8 @@ def test_each_budget_begins_with_the_choice():
 
 
 def test_further_seeds_run_only_what_they_change(monkeypatch):
-    study = replace(STUDY, trained=Trained(heads=("random",)))
-    assert [(job.group, job.budget) for job in listed(study, is_first=False)] == [
+    comparison = replace(COMPARISON, trained=Trained(heads=("random",)))
+    assert [(job.group, job.budget) for job in listed(comparison, is_first=False)] == [
         ("chosen", 4),
         ("trained", 4),
         ("chosen", 16),
@@ -77,7 +77,7 @@ def test_further_seeds_run_only_what_they_change(monkeypatch):
 
 def test_trained_heads_are_twice_as_wide_as_the_bytes_and_say_what_taught_them():
     trained = Trained(heads=("pca", "recording:Recording"))
-    found = [job for job in listed(replace(STUDY, trained=trained)) if job.group == "trained"]
+    found = [job for job in listed(replace(COMPARISON, trained=trained)) if job.group == "trained"]
     assert [job.recipe.head.dim for job in found] == [8, 8, 32, 32]
     assert {job.recipe.quantizer for job in found} == {Percentile(bits=4)}
     without = "recording:Recording, 4 bit, without judgements"
@@ -85,7 +85,7 @@ def test_trained_heads_are_twice_as_wide_as_the_bytes_and_say_what_taught_them()
     assert [job.learns for job in found[:2]] == [False, True]
     assert not listed()[0].learns
     taught = replace(trained, pairs=object.__new__(Pairs))
-    names = [job.method for job in listed(replace(STUDY, trained=taught))]
+    names = [job.method for job in listed(replace(COMPARISON, trained=taught))]
     assert without not in names
     assert names.count("recording:Recording, 4 bit, with judgements") == 2
     assert names.count("pca, 4 bit") == 2
@@ -93,4 +93,4 @@ def test_trained_heads_are_twice_as_wide_as_the_bytes_and_say_what_taught_them()
 
 def test_an_unknown_head_is_refused():
     with pytest.raises(ConfigError, match="unknown method 'nope'"):
-        listed(replace(STUDY, trained=Trained(heads=("nope",))))
+        listed(replace(COMPARISON, trained=Trained(heads=("nope",))))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vecpress import screen
 from vecpress.compare import compare
+from vecpress.comparison import Comparison
 from vecpress.corpus import write_benchmark
 from vecpress.demo import BUDGETS, MODELS, QUESTIONS, WEIGHTS, standard_library
 from vecpress.errors import ArtifactError
@@ -11,7 +12,6 @@ from vecpress.explain import planned
 from vecpress.plan import fit_to_budget
 from vecpress.recipe import Recipe
 from vecpress.report import render, write_results
-from vecpress.study import Study
 
 
 def run(out: Path, cache: Path) -> None:
@@ -30,10 +30,10 @@ def run(out: Path, cache: Path) -> None:
     )
     recipe = Recipe(models=MODELS, weights=WEIGHTS)
     with screen.progress() as progress:
-        study = Study(
+        comparison = Comparison(
             recipe=recipe, budgets=BUDGETS, cache=cache, command=f"vecpress demo --out {out}"
         )
-        rows = compare(benchmark, study, progress=progress)
+        rows = compare(benchmark, comparison, progress=progress)
         pipeline, plan = fit_to_budget(
             recipe, benchmark.corpus, BUDGETS[1], cache=cache, progress=progress
         )

@@ -1,0 +1,1 @@
+"""A press on MTEB's own tasks: pipelines as its models, BEIR folders as its tasks."""
