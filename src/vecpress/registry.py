@@ -31,6 +31,7 @@ ENCODERS = {
     "onnx": Entry("vecpress.encoders.onnx:OnnxEncoder", "onnx", ("onnxruntime", "tokenizers")),
     "static": Entry("vecpress.encoders.static:StaticEncoder", "static", ("tokenizers",)),
     "lexical": Entry("vecpress.encoders.lexical:Lexical", "lexical", ("sklearn",)),
+    "distilled": Entry("vecpress.encoders.distilled:Distilled", "static", ("tokenizers",)),
 }
 COMPRESSORS = {
     "truncation": Entry("vecpress.compressors.linear:Truncation"),
@@ -52,6 +53,7 @@ QUANTIZERS = {
     "binary": Entry("vecpress.quantizers.scalar:Binary"),
     "lloyd-max": Entry("vecpress.quantizers.scalar:LloydMax"),
     "gaussian": Entry("vecpress.quantizers.scalar:Gaussian"),
+    "linear": Entry("vecpress.quantizers.linear:Linear"),
     "itq": Entry("vecpress.quantizers.itq:ITQ"),
     "variable-bits": Entry("vecpress.quantizers.variable:VariableBits"),
     "lsh": Entry("vecpress.quantizers.hashing:LSH"),
@@ -68,6 +70,9 @@ FITTED = {
     "rabitq-codec": Entry("vecpress.quantizers.rabitq:RaBitQCodec"),
     "concat": Entry("vecpress.encoders.combine:Concat"),
     "fitted-lexical": Entry("vecpress.encoders.lexical:LexicalEncoder", "lexical", ("sklearn",)),
+    "fitted-distilled": Entry(
+        "vecpress.encoders.distilled:DistilledEncoder", "static", ("tokenizers",)
+    ),
     "sentence-transformer": ENCODERS["sentence-transformer"],
     "onnx": ENCODERS["onnx"],
     "static": ENCODERS["static"],

@@ -14,6 +14,7 @@ from pictures import save
 from tiny_models import TEXTS, WORDS
 from vecpress import artifact, registry
 from vecpress.encoders.combine import Cached, Concat
+from vecpress.encoders.distilled import Distilled
 from vecpress.encoders.lexical import Lexical, LexicalEncoder
 from vecpress.encoders.onnx import OnnxEncoder
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
@@ -30,7 +31,7 @@ def models(tmp_path_factory):
     """Folders of tiny models; no test may change them."""
     root = tmp_path_factory.mktemp("models")
     bert = tiny_models.bert_folder(root / "bert")
-    return SimpleNamespace(
+    made = SimpleNamespace(
         bert=str(bert),
         clip=str(tiny_models.clip_folder(root / "clip")),
         photos=[Image(str(save(root / "photos" / f"{i}.png", i))) for i in range(3)],
@@ -39,6 +40,9 @@ def models(tmp_path_factory):
         clustered=str(tiny_models.static_folder(root / "more", mapping=True, weights=True)),
         cache=root / "cache",
     )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root / "kept"))
+        yield made
 
 
 def fitted(dim=4):
@@ -66,6 +70,7 @@ MAKERS = {
     "static": lambda m: StaticEncoder(model=m.static),
     "static, clustered": lambda m: StaticEncoder(model=m.clustered, max_length=5),
     "lexical": lambda m: fitted(),
+    "distilled": lambda m: Distilled(model=f"st:{m.bert}", dim=8).fit(),
     "concat": concat,
     "concat, clip": lambda m: Concat(encoders=(SentenceTransformerEncoder(model=m.clip),)),
     "cached": lambda m: Cached(encoder=StaticEncoder(model=m.static), folder=m.cache),
@@ -364,7 +369,7 @@ def test_a_prompt_goes_before_each_text_of_its_role_only(name, models):
         np.testing.assert_allclose(prompted.encode(TEXTS, role=role), by_hand, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["static", "static, clustered", "lexical"])
+@pytest.mark.parametrize("name", ["static", "static, clustered", "lexical", "distilled"])
 def test_models_of_words_do_not_care_for_the_role(name, models):
     encoder = MAKERS[name](models)
     np.testing.assert_array_equal(

@@ -8,6 +8,7 @@ import pytest
 from helpers import HashEncoder
 from vecpress.encoders.catalogue import CATALOGUE, combine, find
 from vecpress.encoders.combine import Concat
+from vecpress.encoders.distilled import Distilled
 from vecpress.encoders.lexical import Lexical
 from vecpress.encoders.onnx import OnnxEncoder
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
@@ -100,6 +101,30 @@ def test_prefixes_name_the_engine():
     assert find("st:C:/models/mine") == SentenceTransformerEncoder(model="C:/models/mine")
 
 
+def test_a_transformer_of_any_name_is_distilled():
+    assert find("distilled:minilm") == Distilled(model="minilm", dim=256)
+    assert find("distilled:st:org/model") == Distilled(model="st:org/model")
+    spec = {"kind": "distilled", "model": "bge-small", "dim": 64}
+    assert find(spec) == Distilled(model="bge-small", dim=64)
+
+
+@pytest.mark.parametrize(
+    "name", ["wordllama", "static:a/b", "onnx:a", "lexical:8", "distilled:minilm"]
+)
+def test_what_is_no_transformer_is_not_distilled(name):
+    with pytest.raises(ConfigError) as caught:
+        find(f"distilled:{name}")
+    assert str(caught.value) == (
+        "only a transformer can be distilled, such as distilled:minilm or "
+        f"distilled:st:ID_OR_FOLDER, got {name!r}"
+    )
+
+
+def test_an_unknown_transformer_is_named():
+    with pytest.raises(ConfigError, match=r"^unknown model 'minilmm'; known: minilm, "):
+        find("distilled:minilmm")
+
+
 def test_lexical_takes_its_width_and_has_one_of_its_own():
     assert find("lexical:64") == Lexical(dim=64)
     assert find("lexical") == find("lexical:") == Lexical()
@@ -118,14 +143,14 @@ def test_a_width_of_zero_is_refused():
 
 
 @pytest.mark.parametrize(
-    "name", ["minilmm", "", "st:", "onnx:", ":x", "org/model", "MiniLM", "../a:B"]
+    "name", ["minilmm", "", "st:", "onnx:", "distilled:", ":x", "org/model", "MiniLM", "../a:B"]
 )
 def test_an_unknown_name_is_refused_with_those_that_are_known(name):
     with pytest.raises(ConfigError) as caught:
         find(name)
     assert str(caught.value) == (
         f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
-        "static:ID_OR_FOLDER, lexical:256"
+        "static:ID_OR_FOLDER, distilled:MODEL, lexical:256"
     )
 
 

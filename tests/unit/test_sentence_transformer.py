@@ -11,13 +11,15 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules.router import Router
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tokenizers import Tokenizer
 from transformers import BertModel, BertTokenizerFast
 
 import tiny_models
 from tiny_models import TEXTS, WORDS
 from vecpress.encoders import files
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
-from vecpress.errors import ModelError
+from vecpress.errors import ConfigError, ModelError
 
 MANY = [f"{text} {WORDS[5 + i % 18]}" for i, text in enumerate(TEXTS * 45)]
 
@@ -106,6 +108,72 @@ def test_a_pooling_of_ours_replaces_the_models(tmp_path, pooling, saved):
     np.testing.assert_allclose(
         encoder(folder).encode(TEXTS), hand_pooled(folder, TEXTS, saved), atol=1e-6
     )
+
+
+# --- tokens by themselves ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("saved", ["cls", "mean"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", None])
+def test_a_token_is_embedded_alone_between_those_that_end_a_text(tmp_path, saved, pooling):
+    folder = tiny_models.bert_folder(tmp_path / "bert", pooling=saved, prompts={"document": "red "})
+    model = BertModel.from_pretrained(folder).eval()
+    begin, end = WORDS.index("[CLS]"), WORDS.index("[SEP]")
+    ids = [WORDS.index(word) for word in ("cat", "##ing", "b", "[UNK]")]
+    expected = []
+    for i in ids:
+        with torch.inference_mode():
+            states = model(input_ids=torch.tensor([[begin, i, end]])).last_hidden_state[0]
+        states = states.double().numpy()
+        expected.append(states[0] if (pooling or saved) == "cls" else states.mean(axis=0))
+    rows = encoder(folder, document_pooling=pooling).encode_tokens(ids)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows, expected, atol=1e-5)
+    assert np.abs(np.linalg.norm(rows, axis=1) - 1).max() > 0.1  # as the model gives them
+
+
+def test_a_word_that_is_one_token_is_encoded_as_that_token_and_its_pieces_are_not(bert):
+    ours = encoder(bert)
+    rows = ours.encode_tokens([WORDS.index("cat"), WORDS.index("##ing")])
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    texts = ours.encode(["cat", "##ing"])
+    np.testing.assert_allclose(rows[0], texts[0], atol=1e-6)
+    assert rows[1] @ texts[1] < 0.99
+
+
+def test_tokens_keep_their_order_over_batches(bert):
+    ours = encoder(bert)
+    ids = [5 + i % 40 for i in range(2049)]
+    rows = ours.encode_tokens(ids)
+    for i in (0, 1023, 1024, 2048):
+        np.testing.assert_allclose(rows[i], ours.encode_tokens([ids[i]])[0], atol=1e-5)
+
+
+def test_tokens_of_a_model_of_texts_and_images_are_embedded_too(tmp_path):
+    ours = encoder(tiny_models.clip_folder(tmp_path / "clip"))
+    vocabulary = ours._engine.tokenizer.get_vocab()
+    rows = ours.encode_tokens([vocabulary["a</w>"], vocabulary["b</w>"]])
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(rows, ours.encode(["a", "b"]), atol=1e-5)
+
+
+def test_the_tokenizer_is_the_one_that_the_model_uses(bert):
+    own = Tokenizer.from_str(encoder(bert).tokenizer_json())
+    assert own.encode("The CATS sat").tokens == ["[CLS]", "the", "cat", "##s", "sat", "[SEP]"]
+
+
+def test_a_model_without_a_transformers_tokenizer_has_no_tokens_to_give(tmp_path):
+    tokenizer = tiny_models.wordpiece(tmp_path)
+    table = StaticEmbedding(tokenizer, embedding_dim=8)
+    SentenceTransformer(modules=[table]).save(str(tmp_path / "model"))
+    ours = encoder(tmp_path / "model")
+    for use in (ours.tokenizer_json, lambda: ours.encode_tokens([5])):
+        with pytest.raises(ConfigError) as caught:
+            use()
+        assert str(caught.value) == (
+            f"{str(tmp_path / 'model')!r} cannot be distilled: it is no transformer of texts with "
+            "a tokenizer.json"
+        )
 
 
 def test_token_embeddings_of_a_few_texts_only_are_held_at_once(bert, monkeypatch):

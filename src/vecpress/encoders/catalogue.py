@@ -89,8 +89,9 @@ def find(name: str | Mapping[str, Any]) -> Encoder | FittedOnTexts:
 
     Args:
         name: A key of `CATALOGUE`, or `st:ID_OR_FOLDER`, `onnx:FOLDER`, `static:ID_OR_FOLDER`,
-            `lexical:DIM`, or `module:Class` of your own; or a mapping of a `kind` and its options,
-            such as `{"kind": "onnx", "model": FOLDER, "query_prompt": "query: "}`.
+            `distilled:MODEL` (the name of a transformer), `lexical:DIM`, or `module:Class` of your
+            own; or a mapping of a `kind` and its options, such as
+            `{"kind": "onnx", "model": FOLDER, "query_prompt": "query: "}`.
 
     Raises:
         ConfigError: the name is not one of these.
@@ -105,6 +106,8 @@ def find(name: str | Mapping[str, Any]) -> Encoder | FittedOnTexts:
         folder = Path(rest).expanduser()
         model = str(folder.resolve()) if folder.is_dir() else rest  # an artifact may be moved
         return registry.build(registry.ENCODERS, {"kind": _PREFIXES[prefix], "model": model})
+    if prefix == "distilled" and rest:
+        return registry.build(registry.ENCODERS, {"kind": "distilled", "model": rest})
     if prefix == "lexical":
         if rest and not rest.isdecimal():
             raise ConfigError(f"write lexical:256 (a number of dimensions), got {name!r}")
@@ -114,7 +117,7 @@ def find(name: str | Mapping[str, Any]) -> Encoder | FittedOnTexts:
         return registry.build(registry.ENCODERS, {"kind": name})
     raise ConfigError(
         f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
-        "static:ID_OR_FOLDER, lexical:256"
+        "static:ID_OR_FOLDER, distilled:MODEL, lexical:256"
     )
 
 

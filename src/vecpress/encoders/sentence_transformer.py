@@ -114,6 +114,58 @@ class SentenceTransformerEncoder:
             rows = rows[np.argsort(np.argsort(is_image, kind="stable"))]
         return normalize(np.ascontiguousarray(rows, dtype=np.float32))
 
+    def tokenizer_json(self) -> str:
+        """Give the model's tokenizer in the form of the library tokenizers.
+
+        Raises:
+            ConfigError: the model has none.
+            ModelError: the model cannot be loaded.
+        """
+        return self._tokenizer.to_str()
+
+    def encode_tokens(self, ids: Sequence[int]) -> Float32[Array, "n d"]:
+        """Embed each token alone, between those that begin and end a text; no prompt.
+
+        Pooled as a document is; rows are as the model gives them, not always of unit norm.
+
+        Raises:
+            ConfigError: the model has no tokenizer to name the tokens.
+            ModelError: the model cannot be loaded.
+        """
+        text = self._tokenizer.encode("a")
+        seen = [i for i, mask in enumerate(text.attention_mask) if mask]  # without padding
+        own = [i for i in seen if not text.special_tokens_mask[i]]
+        before = [text.ids[i] for i in seen if i < own[0]]
+        after = [text.ids[i] for i in seen if i > own[-1]]
+        self._engine.eval()
+        parts = [self._embed_ids([[*before, i, *after] for i in ids[some]])
+                 for some in blocks(len(ids), 1024)]  # fmt: skip
+        return np.concatenate(parts)
+
+    @property
+    def _tokenizer(self) -> Any:
+        tokenizer = getattr(self._engine.tokenizer, "backend_tokenizer", None)
+        if tokenizer is None or not self._engine.supports("text"):
+            raise ConfigError(
+                f"{self.model!r} cannot be distilled: it is no transformer of texts with a "
+                "tokenizer.json"
+            )
+        return tokenizer
+
+    @torch.inference_mode()
+    def _embed_ids(self, rows: list[list[int]]) -> Float32[Array, "n d"]:
+        ids = torch.tensor(rows, device=self._engine.device)
+        features: dict[str, Any] = dict(self._engine.preprocess(["a"]))  # what this model takes
+        filled = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        filled["token_type_ids"] = torch.zeros_like(ids)
+        given = self._engine(features | {k: v for k, v in filled.items() if k in features})
+        tokens, pooling = given.get("token_embeddings"), self.document_pooling
+        if pooling is None:
+            pooled = given["sentence_embedding"]
+        else:
+            pooled = tokens[:, 0] if pooling == "cls" else tokens.mean(dim=1)
+        return pooled.float().cpu().numpy()
+
     def _check(self, words: list[str], images: list[Image]) -> None:
         """Refuse what the model does not encode, before it encodes the rest."""
         if words and not self._engine.supports("text"):
