@@ -25,23 +25,23 @@ FLOORS = [
     {"sample", "report_tables"},
     {"fitting", "frontier_page", "pseudo", "candidates"},
     {"pipeline", "proxy", "weighing"},
-    {"evaluate", "budget", "extend", "coordinates", "overview", "suggest"},
+    {"evaluate", "budget", "extend", "coordinates", "overview", "suggest", "official"},
     {"plan", "row", "lineup"},
-    {"study"},
+    {"comparison", "studies"},
     {"bench"},
     {"compare", "report", "training_page", "tracking"},
     {"screen", "arguments", "options"},
     {"explain"},
-    {"demo", "measuring"},
+    {"demo", "measuring", "studying"},
     {"cli"},
     {"__main__"},
 ]
 _TRAINED = (
-    *("adaptors", "chain", "concat_decoder", "memory", "residual", "settings", "smec", "task"),
-    "watch",
+    *("adaptors", "chain", "concat_decoder", "decoder_module", "memory", "residual"),
+    *("row_training", "settings", "smec", "task", "watch"),
 )
 THIRD_PARTY = {  # who may import it; numpy and jaxtyping are everyone's
-    "safetensors": {"artifact", "encoders/static"},
+    "safetensors": {"artifact", "encoders/static", "encoders/distilled"},
     "torch": {
         "losses",
         "training",
@@ -53,18 +53,20 @@ THIRD_PARTY = {  # who may import it; numpy and jaxtyping are everyone's
     "sentence_transformers": {"encoders/sentence_transformer"},
     "faiss": {"scan", "quantizers/product", "quantizers/rabitq"},
     "onnxruntime": {"encoders/onnx"},
-    "tokenizers": {"encoders/onnx", "encoders/static"},
+    "tokenizers": {"encoders/onnx", "encoders/static", "encoders/distilled"},
     "sklearn": {"encoders/lexical"},
     "pyarrow": {"records", "encoders/precomputed"},
     "PIL": {"images"},
+    "mteb": {"official/doors", "official/meta", "official/run", "official/tasks"},
+    "datasets": {"official/tasks"},
     "huggingface_hub": {"encoders/files"},
-    "typer": {"cli", "measuring", "options"},
+    "typer": {"cli", "measuring", "options", "studying"},
     "rich": {"cli", "explain", "screen"},
 }
 HEAVY = {
     *("torch", "faiss", "onnxruntime", "tokenizers", "sklearn", "scipy"),
     *("sentence_transformers", "transformers", "huggingface_hub", "pyarrow", "pandas"),
-    *("tensorboard", "PIL"),
+    *("tensorboard", "PIL", "mteb", "datasets"),
 }
 FILES = {
     str(path.relative_to(SRC).with_suffix("")): path

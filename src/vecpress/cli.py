@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vecpress import __version__, arguments, measuring, options, screen
+from vecpress import __version__, arguments, measuring, options, screen, studying
 from vecpress.budget import parse_budget
 from vecpress.demo.run import run as run_demo
 from vecpress.encoders.precomputed import check_target, open_vectors, write_vectors
@@ -179,7 +179,13 @@ def search(
             screen.answers(ranked)
 
 
-for verb in (measuring.evaluate, measuring.suggest, measuring.compare, measuring.report):
+for verb in (
+    measuring.evaluate,
+    measuring.suggest,
+    measuring.compare,
+    measuring.report,
+    studying.study,
+):
     app.command()(verb)
 
 

@@ -10,9 +10,9 @@ from jaxtyping import Float32, Float64
 from vecpress.arrays import Array, as_embeddings, blocks
 from vecpress.corpus import Benchmark, Qrels
 from vecpress.errors import ConfigError, DataError
-from vecpress.index import Index
+from vecpress.index import Index, Scoring
 from vecpress.pipeline import Pipeline
-from vecpress.stages import Progress, silent
+from vecpress.stages import Codec, Progress, silent
 
 Run = Mapping[str, Sequence[tuple[str, float]]]
 """Ranked answers: query id -> (document id, score), best first."""
@@ -213,10 +213,21 @@ def score_pipeline(
     short, asked = pipeline.compress(documents), pipeline.compress(queries)
     if pipeline.codec is None:
         return score_floats(short, asked, benchmark)
-    codes = pipeline.quantize(short)
-    index = Index.build(pipeline.codec, codes, benchmark.corpus.ids)
+    return score_codes(pipeline.codec, short, asked, benchmark)
+
+
+def score_codes(
+    codec: Codec,
+    documents: Float32[Array, "n d"],
+    queries: Float32[Array, "q d"],
+    benchmark: Benchmark,
+    *,
+    scoring: Scoring = "asymmetric",
+) -> Scores:
+    """Score a codec's codes of embeddings; "symmetric" quantizes the queries too."""
+    index = Index.build(codec, codec.quantize(documents), benchmark.corpus.ids)
     own = benchmark.own_documents()
-    hits = index.search(asked, min(DEPTH + bool(own), len(index)))
+    hits = index.search(queries, min(DEPTH + bool(own), len(index)), scoring=scoring)
     pairs = zip(hits.ids, hits.scores, strict=True)
     return _measure_ranked([(i, s.tolist()) for i, s in pairs], benchmark, own)
 

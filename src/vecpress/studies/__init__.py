@@ -1,0 +1,1 @@
+"""Studies: one question, its arms, and what its claims come to."""
