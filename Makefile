@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Some packages print a notice about their own internals while pip builds nothing: keep it quiet.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs bench studies clean
 
 demo: .venv/demo.stamp
 	$(BIN)/vecpress demo --out demo-out
@@ -23,6 +23,9 @@ docs: .venv/dev.stamp
 bench: .venv/dev.stamp
 	$(BIN)/python benchmarks/spine.py
 	$(BIN)/python benchmarks/frontier.py
+
+studies: .venv/dev.stamp
+	$(BIN)/python benchmarks/studies.py
 
 clean:
 	rm -rf .venv demo-out

@@ -13,10 +13,15 @@ from statistics import fmean
 from typing import Any
 
 import frontier_tables
+import method_tables
+import study_pages
 from frontier_tables import head, read, spread
 
 ROOT = Path(__file__).parents[1]
-VERBS = ("demo", "fit", "encode", "index", "search", "evaluate", "suggest", "compare", "report")
+VERBS = (
+    *("demo", "fit", "encode", "index", "search", "evaluate", "suggest", "compare", "report"),
+    "study",
+)
 
 
 def cli_page() -> str:
@@ -180,16 +185,21 @@ def speed_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {
-    "adaptors": adaptor_table,
-    "few": few_table,
-    "adaptor-speed": speed_table,
-    "fresh": fresh_table,
-    "gradients": gradient_table,
-    "tuning": tuning_table,
-    "heads": head_table,
-    "losses": loss_table,
-} | frontier_tables.TABLES
+TABLES = (
+    {
+        "adaptors": adaptor_table,
+        "few": few_table,
+        "adaptor-speed": speed_table,
+        "fresh": fresh_table,
+        "gradients": gradient_table,
+        "tuning": tuning_table,
+        "heads": head_table,
+        "losses": loss_table,
+        "claims": study_pages.count_table,
+    }
+    | frontier_tables.TABLES
+    | method_tables.TABLES
+)
 
 
 def filled(text: str) -> str:
@@ -203,9 +213,13 @@ def filled(text: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Give every generated page as it should be."""
-    made = {ROOT / "docs" / "cli.md": cli_page()}
-    for path in (ROOT / "README.md", ROOT / "docs" / "experiments.md"):
-        made[path] = filled(path.read_text(encoding="utf-8"))
+    made = {
+        ROOT / "docs" / "cli.md": cli_page(),
+        ROOT / "docs" / "studies.md": study_pages.studies_page(),
+        ROOT / "CLAIMS.md": study_pages.claims_page(),
+    }
+    for name in ("README.md", "docs/experiments.md", "docs/methods.md"):
+        made[ROOT / name] = filled((ROOT / name).read_text(encoding="utf-8"))
     return made
 
 

@@ -9,7 +9,8 @@ import typer
 from vecpress.errors import ConfigError
 from vecpress.registry import COMPRESSORS
 
-# The cache of encoders is only looked for here: nothing in the library reads the environment.
+# The cache of encoders is only looked for here: nothing in the library reads the environment, but
+# for where tables distilled from a transformer are kept.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "vecpress"
 
 _CORPUS_HELP = (

@@ -29,6 +29,7 @@ CASES = {
     "lloyd-max": [
         {"bits": bits, "rotate": rotate} for bits in (1, 3, 4) for rotate in (True, False)
     ],
+    "linear": [{"bits": bits} for bits in (1, 3, 4)],
     "gaussian": [
         {"bits": bits, "rotate": rotate} for bits in (1, 3, 4) for rotate in (True, False)
     ],
@@ -41,7 +42,10 @@ CASES = {
     "opq": [{"m": 3, "iterations": 3}, {"m": 5, "bits": 4, "iterations": 3}],
 }
 LADDERS = {  # from fewer bytes to more
-    **{name: [{"bits": bits} for bits in BITS] for name in ("percentile", "lloyd-max", "gaussian")},
+    **{
+        name: [{"bits": bits} for bits in BITS]
+        for name in ("percentile", "lloyd-max", "gaussian", "linear")
+    },
     "itq": [{"bits": bits, "iterations": 3} for bits in BITS],
     "variable-bits": [{"code_bytes": n} for n in range(1, DIM + 1)],
     "lsh": [{"bits": bits} for bits in (8, 32, 128, 512)],
@@ -81,7 +85,7 @@ def make(name, options, dim=DIM):
 
 def unrotated(options):
     kept = {key: value for key, value in options.items() if key != "rotate_block"}
-    return kept | ({"rotate": False} if options else {})
+    return kept | ({"rotate": False} if "rotate" in options else {})
 
 
 def unit(n, d=DIM, seed=0):
@@ -394,7 +398,7 @@ def test_the_wrong_width_is_refused(codecs, name, options):
 
 @every_quantizer
 def test_too_small_a_calibration_is_refused_and_just_enough_is_not(name, options):
-    fixed = {"gaussian": 1, "lsh": 1, "rabitq": 1, "learned-hash": 2, "itq": 2}
+    fixed = {"gaussian": 1, "linear": 1, "lsh": 1, "rabitq": 1, "learned-hash": 2, "itq": 2}
     least = 2 ** options.get("bits", 8 if name in PRODUCT else 0)
     least = fixed.get(name, least) if name != "itq" or not options else least
     with pytest.raises(ConfigError, match=f"at least {least} calibration embeddings, got"):

@@ -350,6 +350,8 @@ def test_a_press_answers_the_same_where_neither_model_nor_table_is(copy, kept, t
 def test_a_stored_table_takes_two_bytes_a_number(bert, tmp_path):
     made = model(bert).fit()
     artifact.save(tmp_path / "saved", {"encoder": made})
+    config = json.loads((tmp_path / "saved" / "config.json").read_text())
+    assert config["content"]["encoder"]["kind"] == "fitted-distilled"  # presses are read by it
     again = artifact.load(tmp_path / "saved")["encoder"]
     assert isinstance(again, DistilledEncoder)
     assert again.table.dtype == np.float16

@@ -157,8 +157,8 @@ def test_requiring_a_submodule_that_does_not_exist_is_a_mistake_of_ours():
 
 def test_building_without_a_kind_lists_the_kinds():
     kinds = (
-        "binary, gaussian, int8, itq, learned-hash, lloyd-max, lsh, opq, percentile, pq, rabitq, "
-        "variable-bits$"
+        "binary, gaussian, int8, itq, learned-hash, linear, lloyd-max, lsh, opq, percentile, pq, "
+        "rabitq, variable-bits$"
     )
     with pytest.raises(ConfigError, match=f"needs a 'kind', one of {kinds}"):
         registry.build(registry.QUANTIZERS, {"bits": 4})

@@ -255,12 +255,12 @@ def test_every_text_is_encoded_once_and_kept_where_asked(data, tmp_path, monkeyp
         return encode(self, texts, role=role)
 
     monkeypatch.setattr(toys.A, "encode", told)
-    for _ in range(2):
-        opened = ground(data, cache=tmp_path / "cache")
+    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+        opened = ground(data, cache=cache)
         for level in ({}, {"sample": 5}, {"weights": [2.0]}):
             opened.searched(arm(**level))
             opened.training(arm(**level), seed=0)
-    assert sum(asked) == 60 + 20
+    assert sum(asked) == 2 * (60 + 20)  # in memory, and on disk
 
 
 def test_a_fit_is_known_by_its_texts_models_and_judgements(data):

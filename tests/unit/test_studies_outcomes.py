@@ -49,7 +49,7 @@ def test_an_outcome_by_hand():
     signs = np.array(list(itertools.product((-1, 1), repeat=8)))
     exact = (np.abs(signs @ differences) >= abs(differences.sum()) - 1e-9).mean()
     found = only(HIGHER, lambda arm, *_: {"good": good, "poor": poor, "raw": good}[arm])
-    assert (found.arms, found.plus, found.minus) == ("", "good", "poor")
+    assert (found.arms, found.plus, found.minus) == ("", "arm good", "arm poor")
     assert found.estimate == pytest.approx(differences.mean())
     assert found.p == pytest.approx(exact, abs=0.02)
     assert found.effect == pytest.approx(differences.mean() / differences.std(ddof=1))
@@ -109,7 +109,7 @@ def test_keeps_needs_all_of_the_interval(at_least, verdict):
     found = only({**KEEPS, "at_least": at_least}, shifted(0.1))
     assert found.estimate == pytest.approx(0.6)
     assert (found.verdict, found.effect) == (verdict, None)
-    assert (found.arms, found.plus, found.minus) == ("good", "", "")
+    assert (found.arms, found.plus, found.minus) == ("arm good", "", "")
 
 
 def test_the_p_value_of_a_threshold_counts_both_sides():
@@ -145,7 +145,7 @@ def test_shares_and_what_exceeds_are_worked_out_by_hand():
     more = {**HIGHER, "exceeds": {"higher": {"arm": "raw"}, "than": {"arm": "other"}}}
     found = only(more, lambda arm, *_: of[arm], arms=arms)
     assert found.estimate == pytest.approx((0.7 - 0.3) - (1 - 0.4))
-    assert (found.plus, found.minus) == ("good and other", "poor and raw")
+    assert (found.plus, found.minus) == ("arm good and arm other", "arm poor and arm raw")
 
 
 def test_p_values_are_corrected_over_all_claims_of_the_study():

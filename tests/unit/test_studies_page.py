@@ -61,7 +61,7 @@ def test_a_page_is_well_formed_and_says_what_the_recipe_says():
         title="T & <t>",
         question="Why <q>?",
         notes="N <n>",
-        benchmarks=["one<1>"],
+        benchmarks=["one<u>"],
         seeds=[0, 1],
     )
     page = drawn(plan, command="vecpress study 'a & <b>.toml'")
@@ -69,15 +69,15 @@ def test_a_page_is_well_formed_and_says_what_the_recipe_says():
     for text in (
         "T & <t>",
         "Why <q>? N <n>",
-        "one<1>; 2 seeds.",
+        "one<u>; 2 seeds.",
         "A is <i>better</i> & 'more'. (them <b>) Published: 5 > 4.",
         "Because <script>alert(1)</script> of this.",
-        "a<b> against c&d",
+        "arm a<b> against arm c&d",
         "vecpress study 'a & <b>.toml'",
         "+2.0 points",
     ):
         assert text in parsed.text
-    assert not {"script", "i", "q", "n", "t"} & set(parsed.tags)
+    assert not {"script", "i", "q", "n", "t", "u"} & set(parsed.tags)
     assert parsed.ids.count("claims") == 1
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 

@@ -235,7 +235,11 @@ def test_other_texts_and_judgements_are_other_results(data):
     judged_otherwise = key_of(data, **levels(it={}))
     corpus = data / "one" / "corpus.jsonl"
     corpus.write_text(corpus.read_text(encoding="utf-8").replace("word", "wort", 1))
-    assert len({before, judged_otherwise, key_of(data, **levels(it={}))}) == 3
+    other_documents = key_of(data, **levels(it={}))
+    queries = data / "one" / "queries.jsonl"
+    queries.write_text(queries.read_text(encoding="utf-8").replace("word", "wort", 1))
+    asked_otherwise = key_of(data, **levels(it={}))
+    assert len({before, judged_otherwise, other_documents, asked_otherwise}) == 4
 
 
 def test_where_some_arm_learns_from_judgements_all_score_the_other_half(data):

@@ -41,7 +41,6 @@ class Linear:
         columns = sorted_columns(calibration, None)
         ends = np.percentile(columns, [self.clip, 100 - self.clip], axis=1).astype(np.float64)
         low, width = ends[0][:, None], (ends[1] - ends[0])[:, None]
-        width = np.maximum(width, np.maximum(np.abs(low), 1e-6) * 1e-6)  # a constant dimension
         borders = low + width * np.arange(1, 2**self.bits) / 2**self.bits
         cut = borders.astype(np.float32)
         return ScalarCodec(borders=cut, levels=cell_means(columns, cut), bits=self.bits)

@@ -208,16 +208,20 @@ def _of_training(fits: Scored, by_seed: Array) -> dict[str, Any]:
 
 
 def _told(contrast: Contrast) -> dict[str, str]:
-    """Name both sides: what they share once, then where they differ."""
+    """Name both sides, axis and level: what they share once, then where they differ."""
     named = [*contrast.plus, *contrast.minus]
     shared = {k: v for k, v in named[0].items() if all(arm[k] == v for arm in named)}
     if len(named) == 1:
-        return {"arms": ", ".join(shared.values()), "plus": "", "minus": ""}
+        return {"arms": _named(shared), "plus": "", "minus": ""}
     sides = [
-        " and ".join(", ".join(v for k, v in arm.items() if k not in shared) for arm in arms)
+        " and ".join(_named({k: v for k, v in arm.items() if k not in shared}) for arm in arms)
         for arms in (contrast.plus, contrast.minus)
     ]
-    return {"arms": ", ".join(shared.values()), "plus": sides[0], "minus": sides[1]}
+    return {"arms": _named(shared), "plus": sides[0], "minus": sides[1]}
+
+
+def _named(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{axis} {label}" for axis, label in labels.items())
 
 
 def _verdict(claim: Claim, draft: Mapping[str, Any], p_holm: float) -> str:

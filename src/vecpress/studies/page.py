@@ -18,10 +18,11 @@ from vecpress.studies.tables import (
 
 _STYLE = """
 td:first-child, th:first-child { text-align: left; }
-table.claims tr.claim td { border-top: 1px solid currentColor; padding-top: .6rem; }
-table.claims tr.claim td { white-space: normal; }
-table.claims td:first-child { white-space: normal; min-width: 16rem; }
+.caption { color: var(--soft); font-size: .85rem; margin: 1.5rem 0 0; }
+.caption + .scroll { margin-top: 0; }
+table.claims td:first-child { white-space: normal; min-width: 14rem; }
 table.claims td:last-child { white-space: normal; }
+table.claims tr.claim td { padding-top: 1rem; }
 """
 
 
@@ -69,16 +70,22 @@ def _section(heading: str, tables: Sequence[Table]) -> str:
 
 
 def _html(table: Table, *, css: str = "") -> str:
-    lines = []
-    for row in table.rows:
-        css_class = ' class="claim"' if row[0].startswith("**") else ""
-        cells = "".join(f"<td>{_bold(cell)}</td>" for cell in row)
-        lines.append(f"<tr{css_class}>{cells}</tr>")
     head = "".join(f"<th>{escape(name)}</th>" for name in table.head)
+    caption = escape(table.caption)
     return (
-        f'<div class="scroll"><table class="{css}"><caption>{escape(table.caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+        f'<p class="caption">{caption}</p><div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{caption}"><table class="{css}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(map(_line, table.rows))}</tbody></table></div>"
     )
+
+
+def _line(row: Sequence[str]) -> str:
+    """Write a row; a claim takes all columns but that of its verdict."""
+    first, *others, last = (_bold(cell) for cell in row)
+    if row[0].startswith("**") and not any(others):
+        wide = len(row) - 1
+        return f'<tr class="claim"><td colspan="{wide}">{first}</td><td>{last}</td></tr>'
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in (first, *others, last))}</tr>"
 
 
 def _bold(cell: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,24 +91,35 @@ class Scored:
         several benchmarks.
         """
         seeds, cases = self.plus.shape
-        rng = np.random.default_rng(seed)
-        counts = rng.multinomial(cases, np.full(cases, 1 / cases), RESAMPLES) / cases
-        rng = np.random.default_rng([0, 1])  # not the stream that any cases are drawn from
-        runs = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
+        counts = _drawn((seed,), cases, RESAMPLES)
+        runs = _drawn((0, 1), seeds, RESAMPLES)  # not the stream that any cases are drawn from
         means = [((counts @ part.T) * runs).sum(axis=1) for part in self._parts()]
         return self._statistic(*means)
 
     def swapped(self, seed: int) -> Float64[Array, " rounds"]:
         """Exchange the two sides of random cases (Smucker et al. 2007)."""
-        rng = np.random.default_rng(seed)
         cases = self.plus.shape[1]
-        kept = rng.integers(0, 2, (ROUNDS, cases)).astype(np.float64)
+        kept = _kept(seed, cases, ROUNDS)
         halves = [part.mean(axis=0) for part in self._parts()]
         means = []
         for one, other in zip(halves[0::2], halves[1::2], strict=True):
             means.append((kept @ (one - other) + other.sum()) / cases)
             means.append((kept @ (other - one) + one.sum()) / cases)
         return self._statistic(*means)
+
+
+@lru_cache(maxsize=16)
+def _drawn(seed: tuple[int, ...], cases: int, times: int) -> Float64[Array, "times cases"]:
+    """Draw cases with replacement: the share that each has; the same for every contrast."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(cases, np.full(cases, 1 / cases), times) / cases
+
+
+@lru_cache(maxsize=8)
+def _kept(seed: int, cases: int, times: int) -> Float64[Array, "times cases"]:
+    """Toss a coin for each case: 1 where it is not exchanged; the same for every contrast."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 2, (times, cases), dtype=np.uint8).astype(np.float64)
 
 
 def pooled(parts: Sequence[Scored]) -> Scored:

@@ -136,7 +136,10 @@ def claims_table(study: StudyRecipe, decisions: Sequence[Decision]) -> Table:
         rows.append((told, "", "", "", "", f"**{decision.status}**"))
         rows += [_outcome(claim, outcome) for outcome in decision.outcomes]
     head = ("claim, and the arms compared", "estimate", "95 % interval", "p", "seeds", "verdict")
-    caption = "p: randomization test over queries, corrected over the study (Holm)"
+    caption = (
+        "p: randomization test over queries; of thresholds by the interval's draws, of figures of "
+        "the training by Student's t over fits; corrected over the study (Holm)"
+    )
     return Table(caption, head, tuple(rows))
 
 
