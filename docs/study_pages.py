@@ -102,7 +102,8 @@ def studies_page() -> str:
         seeds = "three seeds" if len(study.seeds) == 3 else f"{len(study.seeds)} seed"
         minutes = max(1, round(one.made["seconds"] / 60))
         parts.append(
-            f"Models: {models}. Data: {', '.join(study.benchmarks)}; {seeds}. "
+            f"Source: {study.source}. Models: {models}. "
+            f"Data: {', '.join(study.benchmarks)}; {seeds}. "
             f"Replay: `{one.command}` ({minutes} minutes on one core). "
             f"Results of {one.made['date']}: [{one.file}](../{one.file})."
         )
@@ -128,14 +129,14 @@ def claims_page() -> str:
     found = studied()
     parts = [_CLAIMS_HEAD, _counts(found)]
     for prefix, title in SECTIONS:
-        lines = [("claim", "published", "here", "verdict", "replay"), ("---",) * 5]
+        lines = []
         for one in found:
             for claim, decision in zip(one.study.claims, one.decisions, strict=True):
                 if _section(claim) == prefix:
                     lines.append(_line(one, claim, decision))
         lines += [own.line() for own in OWN if own.section == prefix]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        parts += [f"## {title}", table]
+        head = ("claim", "published", "here", "verdict", "replay")
+        parts += [f"## {title}", Table(title, head, tuple(lines)).to_markdown()]
     seconds = sum(one.made["seconds"] for one in found)
     parts.append(
         f"All studies together took {seconds / 3600:.1f} hours of one core; two run side by side."
@@ -167,10 +168,11 @@ def _counts(found: list[Studied]) -> str:
     for own in OWN:
         counts.setdefault(own.section, Counter())[own.line()[3].strip("*")] += 1
     names = ("reproduced", "partly reproduced", "not reproduced", "not testable offline")
-    lines = [("", *names), ("---",) * 5]
-    for prefix, title in SECTIONS:
-        lines.append((title, *(str(counts.get(prefix, Counter())[n]) for n in names)))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [
+        (title, *(str(counts.get(prefix, Counter())[name]) for name in names))
+        for prefix, title in SECTIONS
+    ]
+    return Table("Claims", ("", *names), tuple(lines)).to_markdown()
 
 
 def count_table() -> str:

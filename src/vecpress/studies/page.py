@@ -41,7 +41,8 @@ def render_study(
         sections.append(_section("Each benchmark", tables))
     seeds = f"{len(study.seeds)} seeds" if len(study.seeds) > 1 else "one seed"
     lead = f"{escape(study.question)} {escape(study.notes)}".strip()
-    hint = f"{escape(', '.join(study.benchmarks))}; {seeds}. Test judgements only score."
+    asked = f"Source: {escape(study.source)}. " if study.source else ""
+    hint = f"{asked}{escape(', '.join(study.benchmarks))}; {seeds}. Test judgements only score."
     return drawing.page(
         sections,
         title=study.title,

@@ -69,10 +69,12 @@ def run_study(
             for arm in study.arms:
                 progress(f"{name}, seed {seed}: {arm.name}", len(results), total)
                 run = _Run(study=study, ground=ground, arm=arm, seed=seed, fits=fits)
-                result = dict(known[run.key]) if known and run.key in known else run()
-                if keep is not None and not (known and run.key in known):
-                    keep(result)
-                results.append(result)
+                if known and run.key in known:
+                    results.append(dict(known[run.key]))
+                    continue
+                results.append(run())
+                if keep is not None:
+                    keep(results[-1])
     progress(study.title, total, total)
     return results
 

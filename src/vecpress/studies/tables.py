@@ -1,6 +1,6 @@
 """Studies as tables of plain text: what pages and documents show of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
@@ -82,16 +82,13 @@ def training_table(study: StudyRecipe, results: Sequence[Result]) -> Table | Non
     if not told:
         return None
     axes = list(study.axes)
-    if len(axes) > 1 and all(told[name] == told[_first(told, name[:-1])] for name in told):
-        told = {name[:-1]: figures for name, figures in told.items()}
+    without = {name[:-1]: figures for name, figures in told.items()}
+    if len(axes) > 1 and all(without[name[:-1]] == figures for name, figures in told.items()):
+        told = without
         axes.pop()
     rows = tuple((", ".join(name), *figures) for name, figures in told.items())
     head = (", ".join(axes), *(name.replace("_", " ") for name in names))
     return Table("Training, mean over benchmarks and seeds", head, rows)
-
-
-def _first(names: Iterable[tuple[str, ...]], prefix: tuple[str, ...]) -> tuple[str, ...]:
-    return next(name for name in names if name[:-1] == prefix)
 
 
 def _crossed(
