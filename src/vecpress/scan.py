@@ -1,140 +1,190 @@
-"""Two ways to scan codes exactly, with the same ranking.
+"""Three ways to scan codes exactly, with the same ranking.
 
-Decoding blocks of codes and multiplying is best for many queries at once, and needs numpy only.
-Looking codes up in a table per query is best for a few, and is done by FAISS, where the codec has
-tables.
+The kernel looks codes up where they lie, many rows at once: best wherever it was compiled and the
+codec has tables of half bytes or bytes. Without it, FAISS looks them up for a few queries at once;
+for many, and where nothing else can, blocks of codes are decoded and multiplied, by numpy alone.
 """
 
+import os
+import weakref
+from collections.abc import Callable
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Generic, Literal, TypeVar
+
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 
-from vecpress import registry
-from vecpress.arrays import Array, blocks, normalize
+from vecpress import kernel
+from vecpress.arrays import Array, blocks
+from vecpress.decoded_scan import Ranking, decoded_norms, scan_blocks
 from vecpress.errors import ConfigError
+from vecpress.lookups import Lookups
 from vecpress.stages import Codec
+from vecpress.table_scan import TableScan
 
-_ROWS = 16384  # codes decoded at a time
-_QUERIES = 512  # queries scored at a time
-_ROUNDING = 1e-5  # by which FAISS's sums of table entries may be off
+_TABLE_BYTES = 1 << 19  # of the queries that the kernel takes at once: they stay in cache
+_BYTES_PER_THREAD = 1 << 21  # of codes times queries; less is not worth a thread
+_FEW, _MANY_CODES = 32, 20_000  # at most so many queries, at least so many codes: FAISS is faster
 
-Ranking = tuple[Int64[Array, "q k"], Float32[Array, "q k"]]
-"""Rows and scores, best first; of equal scores the lower row first."""
-
-
-def scan_blocks(
-    codec: Codec, codes: UInt8[Array, "n code_bytes"], queries: Float32[Array, "q e"], k: int
-) -> Ranking:
-    """Decode, renormalize and multiply, a block of codes at a time.
-
-    Args:
-        codec: What the codes mean.
-        codes: Possibly memory-mapped.
-        queries: In the codec's own space (`codec.project`).
-        k: At most the number of codes.
-    """
-    rows = np.zeros((len(queries), k), np.int64)
-    scores = np.full((len(queries), k), -np.inf, np.float32)
-    for block in blocks(len(codes), _ROWS):
-        decoded = normalize(codec.decode(np.asarray(codes[block])))
-        for part in blocks(len(queries), _QUERIES):
-            found = queries[part] @ decoded.T
-            for i, new in enumerate(found, start=part.start):
-                _merge(rows[i], scores[i], new, block.start)
-    return rows, scores
+Made = TypeVar("Made")
+Engine = Literal["auto", "numpy", "faiss", "kernel"]
 
 
-def decoded_norms(codec: Codec, codes: UInt8[Array, "n code_bytes"]) -> tuple[float, float]:
-    """Give the smallest and the largest norm of the decoded codes, not renormalized."""
-    smallest, largest = np.inf, 0.0
-    for block in blocks(len(codes), _ROWS):
-        norms = np.linalg.norm(codec.decode(np.asarray(codes[block])), axis=1)
-        smallest, largest = min(smallest, float(norms.min())), max(largest, float(norms.max()))
-    return float(smallest), largest
+class Scanner:
+    """Scans codes of one codec, by the fastest engine there is; it remembers their norms.
 
-
-class TableScan:
-    """The codes as a FAISS product quantizer whose centroids are the codec's tables.
-
-    FAISS ranks by the inner product with the decoded code, NOT renormalized. So its best
-    documents are rescored exactly, and the answer is proven: no other document can score above
-    the last inner product divided by the extreme norm. While that bound reaches the k-th score,
-    look wider; if it still does with a sixteenth of the documents, scan everything.
+    Threads may share one. What it remembers of codes is dropped with them.
     """
 
-    def __init__(
-        self, codec: Codec, codes: UInt8[Array, "n code_bytes"], norms: tuple[float, float]
-    ) -> None:
-        """Copy the codes into FAISS.
+    def __init__(self, codec: Codec, *, threads: int | None = None) -> None:
+        """Prepare nothing yet.
 
         Args:
             codec: What the codes mean.
-            codes: One row per document.
-            norms: What `decoded_norms` gives for them.
+            threads: How many the kernel may use; None for one per core this process may run on.
+        """
+        self._codec = codec
+        self._threads = _cores() if threads is None else threads
+        self._inverse = _PerArray(self._inverse_norms)
+        self._table = _PerArray(lambda c: TableScan(codec, c, decoded_norms(codec, c)))
+
+    def scan(
+        self,
+        codes: UInt8[Array, "n code_bytes"],
+        queries: Float32[Array, "q e"],
+        k: int,
+        *,
+        dead: Bool[Array, " n"] | None = None,
+        engine: Engine = "auto",
+        ranges: Int64[Array, "r 2"] | None = None,
+    ) -> Ranking:
+        """Rank the living codes for each query.
+
+        Args:
+            codes: Possibly memory-mapped; the same object each time, so that norms are known.
+            queries: In the codec's own space (`codec.project`).
+            k: How many; fewer are given where fewer live.
+            dead: Rows that are no answer.
+            engine: "auto" takes the kernel, else FAISS for a few queries on many codes, else numpy.
+            ranges: Rows to look at, as starts and ends that do not overlap; None for all.
 
         Raises:
-            ConfigError: the codec has no tables.
-            MissingExtraError: FAISS is not installed.
+            ConfigError: the engine cannot scan these codes here.
+            MissingExtraError: the engine is FAISS, and it is not installed.
         """
-        faiss = registry.require("faiss", extra="search")
-        tables = codec.tables()
-        if tables is None:
+        living = _living(len(codes), dead, ranges)
+        k = min(k, living)
+        if k == 0 or not len(queries):
+            return np.zeros((len(queries), k), np.int64), np.zeros((len(queries), k), np.float32)
+        chosen = self._choose(engine, len(queries), len(codes))
+        if chosen == "kernel":
+            return self._by_kernel(codes, queries, k, dead, ranges)
+        if ranges is None and dead is None:
+            if chosen == "faiss":
+                return self._table(codes).search(queries, k)
+            return scan_blocks(self._codec, codes, queries, k)
+        rows = _rows(len(codes), dead, ranges)
+        found, scores = scan_blocks(self._codec, codes[rows], queries, k)
+        return rows[found], scores
+
+    def _choose(self, engine: Engine, queries: int, codes: int) -> Engine:
+        """Find the engine to use; FAISS is asked for by name only where all codes are scanned."""
+        able = self._lookups is not None and self._lookups.level <= kernel.level()
+        if engine == "auto":
+            if able:
+                return "kernel"
+            few = queries <= _FEW and codes >= _MANY_CODES
+            return "faiss" if few and find_spec("faiss") and self._has_tables else "numpy"
+        if engine == "kernel" and not able:
+            why = "it was not compiled, or lacks a processor for them"
+            if self._lookups is None:
+                why = "they are not looked up by bytes or half bytes"
             raise ConfigError(
-                f"the codes of a {type(codec).__name__} cannot be looked up in tables, so not by "
-                "the engine faiss: use numpy or auto"
+                f"the kernel cannot scan the codes of this {type(self._codec).__name__} here: "
+                f"{why}; use numpy or auto"
             )
-        groups, cells, width = tables.shape
-        index = faiss.IndexPQ(
-            groups * width, groups, cells.bit_length() - 1, faiss.METRIC_INNER_PRODUCT
-        )
-        faiss.copy_array_to_vector(np.ascontiguousarray(tables).ravel(), index.pq.centroids)
-        index.is_trained = True
-        padded = np.zeros((len(codes), index.sa_code_size()), np.uint8)
-        padded[:, : codes.shape[1]] = codes
-        index.add_sa_codes(padded)
-        self._faiss, self._codec, self._codes, self._norms = index, codec, codes, norms
+        return engine
 
-    def search(self, queries: Float32[Array, "q e"], k: int) -> Ranking:
-        """Rank like `scan_blocks`."""
-        n = len(self._codes)
-        rows = np.zeros((len(queries), k), np.int64)
-        scores = np.zeros((len(queries), k), np.float32)
-        padded = np.zeros((len(queries), self._faiss.d), np.float32)
-        padded[:, : queries.shape[1]] = queries
-        pending, wide = np.arange(len(queries)), max(4 * k, 64)
-        while len(pending) and wide <= max(n // 16, 64) and wide < n:
-            products, candidates = self._faiss.search(padded[pending], wide)
-            proven = np.zeros(len(pending), bool)
-            for j, i in enumerate(pending):
-                rows[i], scores[i] = self._rescore(queries[i], np.sort(candidates[j]), k)
-                last = float(products[j, -1])
-                extreme = self._norms[0] if last >= 0 else self._norms[1]
-                proven[j] = scores[i, -1] > last / max(extreme, 1e-12) + _ROUNDING
-            pending, wide = pending[~proven], 4 * wide
-        if len(pending):
-            rows[pending], scores[pending] = scan_blocks(
-                self._codec, self._codes, queries[pending], k
+    @cached_property
+    def _lookups(self) -> Lookups | None:
+        return Lookups.of(self._codec)
+
+    @cached_property
+    def _has_tables(self) -> bool:
+        return self._codec.tables() is not None
+
+    def _by_kernel(
+        self, codes: Array, queries: Array, k: int, dead: Array | None, ranges: Array | None
+    ) -> Ranking:
+        assert self._lookups is not None
+        inverse = self._inverse(codes)
+        if dead is not None:
+            inverse = np.where(dead, np.float32(np.nan), inverse)
+        if ranges is None:
+            ranges = np.array([[0, len(codes)]], np.int64)
+        parts = []
+        for some in blocks(len(queries), max(1, _TABLE_BYTES // self._lookups.query_bytes)):
+            asked = self._lookups.ask(queries[some])
+            work = int((ranges[:, 1] - ranges[:, 0]).sum()) * codes.shape[1] * len(asked.scale)
+            found = kernel.scan(
+                codes, inverse, asked, ranges, k, threads=self._workers(work), level=kernel.level()
             )
-        return rows, scores
+            parts.append(_best(found, k))
+        rows, scores = zip(*parts, strict=True)
+        return np.concatenate(rows), np.concatenate(scores)
 
-    def _rescore(
-        self, query: Float32[Array, " e"], rows: Int64[Array, " c"], k: int
-    ) -> tuple[Int64[Array, " k"], Float32[Array, " k"]]:
-        scores = normalize(self._codec.decode(np.asarray(self._codes[rows]))) @ query
-        best = np.argsort(-scores, kind="stable")[:k]
-        return rows[best], scores[best]
+    def _workers(self, work: int) -> int:
+        return min(self._threads, 1 + work // _BYTES_PER_THREAD)
+
+    def _inverse_norms(self, codes: UInt8[Array, "n code_bytes"]) -> Float32[Array, " n"]:
+        assert self._lookups is not None
+        squares, threads = self._lookups.squares, self._workers(codes.nbytes)
+        return kernel.inverse_norms(codes, squares, threads=threads, level=kernel.level())
 
 
-def _merge(
-    rows: Int64[Array, " k"], scores: Float32[Array, " k"], new: Float32[Array, " b"], start: int
-) -> None:
-    """Merge a block's scores into the best so far, in place; equal scores keep row order."""
-    k = len(scores)
-    if len(new) > k:
-        floor = max(np.partition(new, -k)[-k], scores[-1])
-        chosen = np.flatnonzero(new >= floor)
-    else:
-        chosen = np.arange(len(new))
-    pooled_rows = np.concatenate([rows, chosen + start])
-    pooled_scores = np.concatenate([scores, new[chosen]])
-    best = np.argsort(-pooled_scores, kind="stable")[:k]
-    rows[:], scores[:] = pooled_rows[best], pooled_scores[best]
+class _PerArray(Generic[Made]):
+    """What is made of an array once, and forgotten with it; two threads may both make it."""
+
+    def __init__(self, make: Callable[[Array], Made]) -> None:
+        self._make = make
+        self._known: dict[int, tuple[weakref.ref[Array], Made]] = {}
+
+    def __call__(self, array: Array) -> Made:
+        known, place = self._known.get(id(array)), id(array)
+        if known is not None and known[0]() is array:
+            return known[1]
+        made = self._make(array)
+        self._known[place] = weakref.ref(array, lambda _: self._known.pop(place, None)), made
+        return made
+
+
+def _cores() -> int:
+    """Count the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _living(n: int, dead: Array | None, ranges: Array | None) -> int:
+    """Count the rows that may be answers."""
+    if dead is None:
+        return n if ranges is None else int((ranges[:, 1] - ranges[:, 0]).sum())
+    if ranges is None:
+        return n - int(np.count_nonzero(dead))
+    return len(_rows(n, dead, ranges))
+
+
+def _rows(n: int, dead: Array | None, ranges: Array | None) -> Int64[Array, " rows"]:
+    """List the rows that may be answers, ascending."""
+    may = np.ones(n, bool) if ranges is None else np.zeros(n, bool)
+    for start, end in () if ranges is None else ranges:
+        may[start:end] = True
+    return np.flatnonzero(may if dead is None else may & ~dead)
+
+
+def _best(found: tuple[Int64[Array, "t q k"], Float32[Array, "t q k"]], k: int) -> Ranking:
+    """Join what threads found, best first; of equal scores the lower row, and -1 last."""
+    rows, scores = (np.concatenate(list(part), axis=1) for part in found)
+    order = np.lexsort((rows, -scores), axis=1)[:, :k]
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)

@@ -1,0 +1,154 @@
+"""The door to kernel.c, a scan of packed codes that is compiled when vecpress is installed.
+
+Where it could not be compiled, or the processor lacks AVX2, `level()` is 0 and nothing here works:
+scan.py then scans by other means, with the same answers.
+"""
+
+import ctypes
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+
+from vecpress.arrays import Array
+from vecpress.errors import ConfigError, ShapeError
+
+LIBRARY = Path(__file__).with_name("_kernel.so")
+_ABI = 1
+MOST_BYTES = 2048
+"""Of a code."""
+
+
+class _Scan(ctypes.Structure):
+    """`Scan` of kernel.c."""
+
+    _fields_ = (
+        ("codes", ctypes.c_void_p),
+        ("inverse", ctypes.c_void_p),
+        ("n", ctypes.c_int64),
+        ("bytes", ctypes.c_int64),
+        ("cells", ctypes.c_int64),
+        ("queries", ctypes.c_int64),
+        ("k", ctypes.c_int64),
+        ("threads", ctypes.c_int64),
+        ("level", ctypes.c_int64),
+        ("tables", ctypes.c_void_p),
+        ("exact", ctypes.c_void_p),
+        ("scale", ctypes.c_void_p),
+        ("rows", ctypes.c_void_p),
+        ("scores", ctypes.c_void_p),
+        ("out", ctypes.c_void_p),
+        ("ranges", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
+    )
+
+
+class Asked(NamedTuple):
+    """What some queries ask of codes: see kernel.c.
+
+    Attributes:
+        cells: 16 for a table per half byte, 256 for one per byte.
+        tables: The exact ones rounded to 8 bits, groups padded to whole 16 bytes of a code; of half
+            bytes in fours: the low halves of four bytes, then their high ones.
+        exact: What each value of each group adds to the inner product, in the order of the code.
+        scale: Per query: step of the rounded tables, their base, and the most they may be off.
+    """
+
+    cells: int
+    tables: UInt8[Array, "q padded"]
+    exact: Float32[Array, "q entries"]
+    scale: Float32[Array, "q 3"]
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """Load what was compiled; None where there is nothing, or of another release."""
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        return library if library.vecpress_abi() == _ABI else None
+    except (OSError, AttributeError):
+        return None
+
+
+@cache
+def level() -> int:
+    """Say what can be scanned here: 0 nothing, 1 half bytes (AVX2), 2 bytes too (AVX-512 VBMI)."""
+    library = _library()
+    return 0 if library is None else int(library.vecpress_level())
+
+
+def scan(
+    codes: UInt8[Array, "n code_bytes"],
+    inverse: Float32[Array, " n"],
+    asked: Asked,
+    ranges: Int64[Array, "r 2"],
+    k: int,
+    *,
+    threads: int = 1,
+    level: int,
+) -> tuple[Int64[Array, "t q k"], Float32[Array, "t q k"]]:
+    """Find the best rows within ranges, per thread and NOT in order; -1 where there are fewer.
+
+    Args:
+        codes: C-contiguous, possibly a memory map.
+        inverse: 1 / norm of what each code stands for; NaN keeps a row out.
+        asked: Tables of the queries.
+        ranges: Start and end of each.
+        k: How many.
+        threads: That share the rows.
+        level: As `level()` says, or less.
+
+    Raises:
+        ShapeError: codes and norms do not belong together, or the codes do not lie in one piece.
+    """
+    shape = (threads, len(asked.scale), k)
+    rows, scores = np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32)
+    _call(
+        "vecpress_scan",
+        codes,
+        {"inverse": inverse, "ranges": ranges, "rows": rows, "scores": scores}
+        | {"tables": asked.tables, "exact": asked.exact, "scale": asked.scale},
+        {"cells": asked.cells, "queries": len(asked.scale), "k": k, "count": len(ranges)}
+        | {"threads": threads, "level": level},
+    )
+    return rows, scores
+
+
+def inverse_norms(
+    codes: UInt8[Array, "n code_bytes"],
+    squares: Float32[Array, " entries"],
+    *,
+    threads: int = 1,
+    level: int,
+) -> Float32[Array, " n"]:
+    """Give 1 / norm of what each code stands for, from tables of squares laid out like `exact`.
+
+    Raises:
+        ShapeError: the codes do not lie in one piece.
+    """
+    out = np.empty(len(codes), np.float32)
+    cells = 16 if len(squares) == 32 * codes.shape[1] else 256
+    _call(
+        "vecpress_inverse_norms",
+        codes,
+        {"exact": squares, "out": out, "ranges": np.array([[0, len(codes)]], np.int64)},
+        {"cells": cells, "count": 1, "threads": threads, "level": level},
+    )
+    return out
+
+
+def _call(name: str, codes: Array, arrays: dict[str, Array], numbers: dict[str, int]) -> None:
+    inverse = arrays.get("inverse")
+    whole = all(array.flags.c_contiguous for array in (codes, *arrays.values()))
+    if codes.ndim != 2 or not whole or (inverse is not None and len(inverse) != len(codes)):
+        raise ShapeError(
+            f"codes must lie in one piece and have a norm each, got shape {codes.shape}, strides "
+            f"{codes.strides}, and {len(codes if inverse is None else inverse)} norms"
+        )
+    places = {key: array.ctypes.data for key, array in arrays.items()}
+    what = _Scan(codes=codes.ctypes.data, n=len(codes), bytes=codes.shape[1], **places, **numbers)
+    status = getattr(_library(), name)(ctypes.byref(what))
+    if status:
+        raise ConfigError(f"{name} cannot scan codes of {what.bytes} bytes (status {status})")

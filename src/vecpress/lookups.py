@@ -1,0 +1,105 @@
+"""From a codec's tables to what kernel.c looks up: what each byte of a code adds to a score."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from vecpress import kernel
+from vecpress.arrays import Array
+from vecpress.stages import Codec
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lookups:
+    """Tables per byte of a code, or per half byte where every coordinate depends on one half only.
+
+    Attributes:
+        tables: What each value of a byte, or of its low half and then of its high one, stands for:
+            coordinates whose sum over a code's bytes is the decoded code. `e` is 256, or 2 x 16.
+        squares: Their squared norms; a decoded code's is the sum over its bytes.
+    """
+
+    tables: Float32[Array, "code_bytes e w"]
+    squares: Float32[Array, " entries"]
+
+    @classmethod
+    def of(cls, codec: Codec) -> "Lookups | None":
+        """Prepare a codec; None if its codes are no whole parts of bytes to be looked up."""
+        tables = codec.tables()
+        if tables is None or tables.shape[1] not in (2, 4, 16, 256):
+            return None
+        if codec.code_bytes > kernel.MOST_BYTES:
+            return None
+        joined = _join(tables)
+        halves = _halves(joined)
+        kept = np.ascontiguousarray(joined if halves is None else halves)
+        squares = np.einsum("bew,bew->be", kept, kept).ravel()
+        return cls(tables=kept, squares=squares)
+
+    @property
+    def level(self) -> int:
+        """What `kernel.level()` must be for these."""
+        return 1 if self.cells == 16 else 2
+
+    @property
+    def cells(self) -> int:
+        """Entries of a table: 16 for half bytes, 256 for bytes."""
+        return 16 if self.tables.shape[1] == 32 else 256
+
+    @property
+    def query_bytes(self) -> int:
+        """Bytes of one query's rounded tables."""
+        return self.tables.shape[0] * self.tables.shape[1]
+
+    def ask(self, queries: Float32[Array, "q e"]) -> kernel.Asked:
+        """Multiply queries, in the codec's space, with the tables, and round to 8 bits."""
+        count, (size, entries, width) = len(queries), self.tables.shape
+        wide = np.zeros((count, size * width), np.float32)
+        wide[:, : queries.shape[1]] = queries
+        sliced = wide.reshape(count, size, width).transpose(1, 0, 2)
+        exact = np.ascontiguousarray((sliced @ self.tables.transpose(0, 2, 1)).transpose(1, 0, 2))
+        groups = exact.reshape(count, -1, self.cells)
+        low, high = groups.min(axis=2), groups.max(axis=2)
+        step = np.maximum((high - low).max(axis=1), np.float32(1e-30)) / np.float32(255)
+        rounded = np.rint((groups - low[:, :, None]) / step[:, None, None])
+        off = np.abs(groups - low[:, :, None] - rounded * step[:, None, None]).max(axis=2)
+        largest = np.maximum(np.abs(low), np.abs(high)).sum(axis=1)
+        error = off.sum(axis=1) + np.float32(1e-5) * largest  # and what float sums may be off
+        scale = np.stack([step, low.sum(axis=1), error], axis=1).astype(np.float32)
+        tables = self._laid_out(rounded.astype(np.uint8).reshape(count, size, entries))
+        return kernel.Asked(self.cells, tables, exact.reshape(count, -1), scale)
+
+    def _laid_out(self, rounded: Any) -> Any:
+        count, size, entries = rounded.shape
+        padded = np.zeros((count, -(-size // 16) * 16, entries), np.uint8)
+        padded[:, :size] = rounded
+        if self.cells == 16:
+            fours = padded.reshape(count, -1, 4, 2, 16).transpose(0, 1, 3, 2, 4)
+            padded = np.ascontiguousarray(fours)
+        return padded.reshape(count, -1)
+
+
+def _join(tables: Float32[Array, "m k w"]) -> Float32[Array, "code_bytes 256 v"]:
+    """Join as many groups as fit into one byte: the Cartesian product of their entries."""
+    groups, cells, width = tables.shape
+    bits = cells.bit_length() - 1
+    per_byte = 8 // bits
+    padded = np.zeros((-(-groups // per_byte) * per_byte, cells, width), np.float32)
+    padded[:groups] = tables
+    numbers = np.arange(256)
+    parts = [padded[i::per_byte][:, (numbers >> (i * bits)) % cells] for i in range(per_byte)]
+    return np.concatenate(parts, axis=2)
+
+
+def _halves(joined: Float32[Array, "b 256 v"]) -> Float32[Array, "b 32 v"] | None:
+    """Split bytes in halves, if every coordinate depends on one of them only."""
+    numbers = np.arange(256)
+    of_low: Bool[Array, "b v"] = (joined == joined[:, numbers & 15]).all(axis=1)
+    of_high = (joined == joined[:, numbers & 240]).all(axis=1)
+    if not (of_low | of_high).all():
+        return None
+    low = np.where(of_low[:, None], joined[:, :16], np.float32(0))
+    high = np.where(of_low[:, None], np.float32(0), joined[:, ::16])
+    return np.concatenate([low, high], axis=1)
