@@ -1,10 +1,11 @@
 /* The scan of packed codes by look-up, exact by construction.
 
    A code is a row of bytes; a query gives every byte (or half byte) a table of what each of its
-   values adds to the inner product. The tables are rounded to 8 bits, 64 or 32 rows are looked up
-   at once, and only a row whose product COULD reach the k-th best so far, by the known error of
-   the rounding, is summed again in float. So the answer is that of the float tables, and hardly
-   any row pays for it.
+   values adds to the inner product. Each table is rounded to 8 bits, times a power of two of its
+   own: a byte that matters little must not lose its detail to one that matters much. 64 or 32 rows
+   are looked up at once, and only a row whose product COULD reach the k-th best so far, by the
+   known error of the rounding, is summed again in float. So the answer is that of the float
+   tables, and hardly any row pays for it.
 
    Rows are read where they lie (also from a memory map): 64 at a time are transposed in cache.
    Nothing here allocates what depends on the data, keeps state, or writes outside its arguments.
@@ -22,7 +23,7 @@
 #include <immintrin.h>
 #endif
 
-enum { ROWS = 64, MOST_BYTES = 2048, MOST_THREADS = 64 };
+enum { ROWS = 64, MOST_BYTES = 2048, MOST_THREADS = 64, POWERS = 7 };
 
 /* What one query asks of one codes array. `groups` tables of `cells` entries each. */
 typedef struct {
@@ -33,6 +34,9 @@ typedef struct {
     int64_t queries, k;
     int64_t threads, level; /* `level`: what may be used, see vecpress_level */
     const uint8_t *tables; /* (queries, groups, cells), rounded; groups padded to whole 16 bytes */
+    const uint8_t *weights; /* (queries, groups): what each table counts, 1 to 64; padded alike */
+    const uint16_t *order; /* (queries, groups): the groups by weight, 1 first; not padded */
+    const int32_t *bounds; /* (queries, POWERS + 1): where each weight begins in that order */
     const float *exact;    /* (queries, groups, cells), not rounded, without padding */
     const float *scale;    /* (queries, 3): step of the rounded tables, their base, their error */
     int64_t *rows;         /* (threads, queries, k): heaps, the worst at the root; -1: none yet */
@@ -150,13 +154,19 @@ WIDE static inline void transpose_fours(const uint8_t *corner, int64_t stride, _
     columns[3] = _mm512_unpackhi_epi64(q, v);
 }
 
+/* The weights of four tables, for every row. */
+WIDE static inline __m512i four_of(const uint8_t *weights) {
+    int32_t four;
+    memcpy(&four, weights, 4);
+    return _mm512_set1_epi32(four);
+}
+
 /* Half bytes: a register holds four bytes of 16 rows, and another the tables of the four. */
 WIDE static void scan_halves(const Scan *s, int64_t start, int64_t end) {
     __m512i low[MOST_BYTES], high[MOST_BYTES];
     uint8_t copy[ROWS * MOST_BYTES];
     const int64_t wide = padded(s->bytes), fours = wide / 4;
     const __m512i half = _mm512_set1_epi32(0x0f0f0f0f), place = _mm512_set1_epi32(0x30201000);
-    const __m512i ones = _mm512_set1_epi8(1);
     for (int64_t at = start; at < end; at += ROWS) {
         int64_t stride, count = end - at < ROWS ? end - at : ROWS;
         const uint8_t *rows = lay_out(s, at, count, ROWS, copy, &stride);
@@ -174,16 +184,19 @@ WIDE static void scan_halves(const Scan *s, int64_t start, int64_t end) {
         }
         for (int64_t query = 0; query < s->queries; query++) {
             const uint8_t *tables = s->tables + query * wide * 32;
+            const uint8_t *weights = s->weights + query * wide * 2;
             __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(),
                                _mm512_setzero_si512(), _mm512_setzero_si512()};
             for (int64_t four = 0; four < fours; four++) {
                 __m512i under = _mm512_loadu_si512(tables + 128 * four);
                 __m512i over = _mm512_loadu_si512(tables + 128 * four + 64);
+                __m512i of_under = four_of(weights + 8 * four);
+                __m512i of_over = four_of(weights + 8 * four + 4);
                 for (int part = 0; part < 4; part++) {
                     __m512i a = _mm512_permutexvar_epi8(low[4 * four + part], under);
                     __m512i b = _mm512_permutexvar_epi8(high[4 * four + part], over);
-                    sums[part] = _mm512_dpbusd_epi32(sums[part], a, ones);
-                    sums[part] = _mm512_dpbusd_epi32(sums[part], b, ones);
+                    sums[part] = _mm512_dpbusd_epi32(sums[part], a, of_under);
+                    sums[part] = _mm512_dpbusd_epi32(sums[part], b, of_over);
                 }
             }
             offer_block(s, query, at, count, sums);
@@ -191,33 +204,50 @@ WIDE static void scan_halves(const Scan *s, int64_t start, int64_t end) {
     }
 }
 
-/* The same for one query: nothing need be kept for the next one. */
+/* What 64 rows sum to for one query: nothing need be kept for the next one. */
+WIDE static inline __attribute__((always_inline)) void sum_once(
+    const Scan *s, const uint8_t *rows, const int64_t stride, const int64_t wide, __m512i sums[4]) {
+    const __m512i half = _mm512_set1_epi32(0x0f0f0f0f), place = _mm512_set1_epi32(0x30201000);
+    for (int part = 0; part < 4; part++) sums[part] = _mm512_setzero_si512();
+    for (int64_t tile = 0; tile < wide / 16; tile++) {
+        const uint8_t *tables = s->tables + 512 * tile, *weights = s->weights + 32 * tile;
+        __m512i under[4], over[4], of_under[4], of_over[4];
+        for (int c = 0; c < 4; c++) { /* in registers while 64 rows go by */
+            under[c] = _mm512_loadu_si512(tables + 128 * c);
+            over[c] = _mm512_loadu_si512(tables + 128 * c + 64);
+            of_under[c] = four_of(weights + 8 * c);
+            of_over[c] = four_of(weights + 8 * c + 4);
+        }
+#pragma GCC unroll 4
+        for (int part = 0; part < 4; part++) {
+            __m512i columns[4];
+            transpose_fours(rows + 16 * part * stride + 16 * tile, stride, columns);
+#pragma GCC unroll 4
+            for (int c = 0; c < 4; c++) {
+                __m512i shifted = _mm512_srli_epi32(columns[c], 4);
+                __m512i low = _mm512_ternarylogic_epi32(columns[c], half, place, 0xea);
+                __m512i high = _mm512_ternarylogic_epi32(shifted, half, place, 0xea);
+                low = _mm512_permutexvar_epi8(low, under[c]);
+                high = _mm512_permutexvar_epi8(high, over[c]);
+                sums[part] = _mm512_dpbusd_epi32(sums[part], low, of_under[c]);
+                sums[part] = _mm512_dpbusd_epi32(sums[part], high, of_over[c]);
+            }
+        }
+    }
+}
+
 WIDE static void scan_halves_once(const Scan *s, int64_t start, int64_t end) {
     uint8_t copy[ROWS * MOST_BYTES];
-    const int64_t wide = padded(s->bytes);
-    const __m512i half = _mm512_set1_epi32(0x0f0f0f0f), place = _mm512_set1_epi32(0x30201000);
-    const __m512i ones = _mm512_set1_epi8(1);
     for (int64_t at = start; at < end; at += ROWS) {
         int64_t stride, count = end - at < ROWS ? end - at : ROWS;
         const uint8_t *rows = lay_out(s, at, count, ROWS, copy, &stride);
         __m512i sums[4];
-        for (int64_t part = 0; part < 4; part++) {
-            __m512i even = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
-            for (int64_t tile = 0; tile < wide / 16; tile++) {
-                const uint8_t *tables = s->tables + 512 * tile;
-                __m512i columns[4];
-                transpose_fours(rows + 16 * part * stride + 16 * tile, stride, columns);
-                for (int c = 0; c < 4; c++) {
-                    __m512i shifted = _mm512_srli_epi32(columns[c], 4);
-                    __m512i low = _mm512_ternarylogic_epi32(columns[c], half, place, 0xea);
-                    __m512i high = _mm512_ternarylogic_epi32(shifted, half, place, 0xea);
-                    __m512i under = _mm512_loadu_si512(tables + 128 * c);
-                    __m512i over = _mm512_loadu_si512(tables + 128 * c + 64);
-                    even = _mm512_dpbusd_epi32(even, _mm512_permutexvar_epi8(low, under), ones);
-                    odd = _mm512_dpbusd_epi32(odd, _mm512_permutexvar_epi8(high, over), ones);
-                }
-            }
-            sums[part] = _mm512_add_epi32(even, odd);
+        switch (stride) { /* widths known to the compiler need no arithmetic on addresses */
+            case 16: sum_once(s, rows, 16, 16, sums); break;
+            case 32: sum_once(s, rows, 32, 32, sums); break;
+            case 64: sum_once(s, rows, 64, 64, sums); break;
+            case 128: sum_once(s, rows, 128, 128, sums); break;
+            default: sum_once(s, rows, stride, stride, sums);
         }
         offer_block(s, 0, at, count, sums);
     }
@@ -293,14 +323,17 @@ WIDE static void scan_bytes(const Scan *s, int64_t start, int64_t end) {
             transpose_bytes(rows + 16 * tile, stride, columns + 16 * tile);
         for (int64_t query = 0; query < s->queries; query++) {
             const uint8_t *tables = s->tables + query * wide * 256;
+            const uint16_t *order = s->order + query * s->bytes;
+            const int32_t *bounds = s->bounds + query * (POWERS + 1);
             __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(),
                                _mm512_setzero_si512(), _mm512_setzero_si512()};
-            for (int64_t from = 0; from < wide; from += 256) { /* 16 bits hold 257 entries */
-                int64_t to = from + 256 < wide ? from + 256 : wide;
+            for (int64_t from = 0, power = 0, to; from < s->bytes; from = to) {
+                while (bounds[power + 1] <= from) power++;
+                to = from + 256 < bounds[power + 1] ? from + 256 : bounds[power + 1];
                 __m512i evens = _mm512_setzero_si512(), odds = _mm512_setzero_si512();
-                for (int64_t b = from; b < to; b++) {
-                    const uint8_t *t = tables + 256 * b;
-                    __m512i at_byte = columns[b];
+                for (int64_t i = from; i < to; i++) { /* 16 bits hold 257 entries */
+                    const uint8_t *t = tables + 256 * order[i];
+                    __m512i at_byte = columns[order[i]];
                     __m512i under = _mm512_permutex2var_epi8(_mm512_loadu_si512(t), at_byte,
                                                              _mm512_loadu_si512(t + 64));
                     __m512i over = _mm512_permutex2var_epi8(_mm512_loadu_si512(t + 128), at_byte,
@@ -325,8 +358,11 @@ WIDE static void scan_bytes(const Scan *s, int64_t start, int64_t end) {
                     _mm256_inserti128_si256(
                         _mm256_castsi128_si256(_mm512_extracti32x4_epi32(lower, 3)),
                         _mm512_extracti32x4_epi32(upper, 3), 1)};
-                for (int part = 0; part < 4; part++)
-                    sums[part] = _mm512_add_epi32(sums[part], _mm512_cvtepu16_epi32(pieces[part]));
+                for (int part = 0; part < 4; part++) {
+                    __m512i sum = _mm512_cvtepu16_epi32(pieces[part]);
+                    sum = _mm512_sll_epi32(sum, _mm_cvtsi64_si128(power));
+                    sums[part] = _mm512_add_epi32(sums[part], sum);
+                }
             }
             offer_block(s, query, at, count, sums);
         }
@@ -365,29 +401,28 @@ MIDDLE static void scan_halves_256(const Scan *s, int64_t start, int64_t end) {
         }
         for (int64_t query = 0; query < s->queries; query++) {
             const uint8_t *tables = s->tables + query * wide * 32;
+            const uint16_t *order = s->order + query * 2 * s->bytes;
+            const int32_t *bounds = s->bounds + query * (POWERS + 1);
             const float *scale = s->scale + 3 * query;
             int32_t sums[STEP] = {0};
-            for (int64_t from = 0; from < wide; from += 128) { /* 16 bits hold 257 entries */
-                int64_t to = from + 128 < wide ? from + 128 : wide;
+            for (int64_t from = 0, power = 0, to; from < 2 * s->bytes; from = to) {
+                while (bounds[power + 1] <= from) power++;
+                to = from + 256 < bounds[power + 1] ? from + 256 : bounds[power + 1];
                 __m256i evens = _mm256_setzero_si256(), odds = _mm256_setzero_si256();
-                for (int64_t b = from; b < to; b++) { /* in a four: its low halves, its high ones */
-                    const uint8_t *t = tables + 128 * (b / 4) + 16 * (b % 4);
-                    __m256i under = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t));
-                    __m256i over =
-                        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(t + 64)));
-                    __m256i a = _mm256_shuffle_epi8(under, low[b]);
-                    __m256i c = _mm256_shuffle_epi8(over, high[b]);
-                    evens = _mm256_add_epi16(evens, _mm256_and_si256(a, even));
-                    odds = _mm256_add_epi16(odds, _mm256_srli_epi16(a, 8));
-                    evens = _mm256_add_epi16(evens, _mm256_and_si256(c, even));
-                    odds = _mm256_add_epi16(odds, _mm256_srli_epi16(c, 8));
+                for (int64_t i = from; i < to; i++) { /* 16 bits hold 257 entries */
+                    const int64_t b = order[i] / 2, high_half = order[i] % 2;
+                    const uint8_t *t = tables + 128 * (b / 4) + 64 * high_half + 16 * (b % 4);
+                    __m256i of = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t));
+                    __m256i found = _mm256_shuffle_epi8(of, high_half ? high[b] : low[b]);
+                    evens = _mm256_add_epi16(evens, _mm256_and_si256(found, even));
+                    odds = _mm256_add_epi16(odds, _mm256_srli_epi16(found, 8));
                 }
                 uint16_t of_even[16], of_odd[16];
                 _mm256_storeu_si256((__m256i *)of_even, evens);
                 _mm256_storeu_si256((__m256i *)of_odd, odds);
                 for (int i = 0; i < 16; i++) {
-                    sums[2 * i] += of_even[i];
-                    sums[2 * i + 1] += of_odd[i];
+                    sums[2 * i] += of_even[i] << power;
+                    sums[2 * i + 1] += of_odd[i] << power;
                 }
             }
             const float limit = threshold(s, query), up = scale[1] + scale[2];
@@ -402,7 +437,7 @@ MIDDLE static void scan_halves_256(const Scan *s, int64_t start, int64_t end) {
 #endif
 
 /* What the caller must know the shape of `Scan` by; changed with it. */
-int vecpress_abi(void) { return 1; }
+int vecpress_abi(void) { return 2; }
 
 /* How fast codes can be scanned here: 0 not at all, 1 half bytes (AVX2), 2 bytes too (AVX-512). */
 int vecpress_level(void) {

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int32, Int64, UInt8, UInt16
 
 from vecpress.arrays import Array
 from vecpress.errors import ConfigError, ShapeError
 
 LIBRARY = Path(__file__).with_name("_kernel.so")
-_ABI = 1
+_ABI = 2
+POWERS = 7
+"""Weights of tables: 1, 2, 4, ... 64."""
 MOST_BYTES = 2048
 """Of a code."""
 
@@ -35,6 +37,9 @@ class _Scan(ctypes.Structure):
         ("threads", ctypes.c_int64),
         ("level", ctypes.c_int64),
         ("tables", ctypes.c_void_p),
+        ("weights", ctypes.c_void_p),
+        ("order", ctypes.c_void_p),
+        ("bounds", ctypes.c_void_p),
         ("exact", ctypes.c_void_p),
         ("scale", ctypes.c_void_p),
         ("rows", ctypes.c_void_p),
@@ -50,14 +55,21 @@ class Asked(NamedTuple):
 
     Attributes:
         cells: 16 for a table per half byte, 256 for one per byte.
-        tables: The exact ones rounded to 8 bits, groups padded to whole 16 bytes of a code; of half
-            bytes in fours: the low halves of four bytes, then their high ones.
+        tables: The exact ones, each divided by step and weight and rounded to 8 bits; groups padded
+            to whole 16 bytes of a code; of half bytes in fours: the low halves of four bytes, then
+            their high ones.
+        weights: Of the tables, powers of two; laid out alike.
+        order: The groups by weight, the lowest first.
+        bounds: Where each weight begins in that order, and where the last one ends.
         exact: What each value of each group adds to the inner product, in the order of the code.
         scale: Per query: step of the rounded tables, their base, and the most they may be off.
     """
 
     cells: int
     tables: UInt8[Array, "q padded"]
+    weights: UInt8[Array, "q groups"]
+    order: UInt16[Array, "q g"]
+    bounds: Int32[Array, "q powers"]
     exact: Float32[Array, "q entries"]
     scale: Float32[Array, "q 3"]
 
@@ -109,7 +121,7 @@ def scan(
         "vecpress_scan",
         codes,
         {"inverse": inverse, "ranges": ranges, "rows": rows, "scores": scores}
-        | {"tables": asked.tables, "exact": asked.exact, "scale": asked.scale},
+        | {name: getattr(asked, name) for name in asked._fields if name != "cells"},
         {"cells": asked.cells, "queries": len(asked.scale), "k": k, "count": len(ranges)}
         | {"threads": threads, "level": level},
     )

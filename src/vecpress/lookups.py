@@ -1,10 +1,9 @@
 """From a codec's tables to what kernel.c looks up: what each byte of a code adds to a score."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int8, Int32, UInt8
 
 from vecpress import kernel
 from vecpress.arrays import Array
@@ -55,30 +54,49 @@ class Lookups:
 
     def ask(self, queries: Float32[Array, "q e"]) -> kernel.Asked:
         """Multiply queries, in the codec's space, with the tables, and round to 8 bits."""
-        count, (size, entries, width) = len(queries), self.tables.shape
+        count, (size, _, width) = len(queries), self.tables.shape
         wide = np.zeros((count, size * width), np.float32)
         wide[:, : queries.shape[1]] = queries
         sliced = wide.reshape(count, size, width).transpose(1, 0, 2)
         exact = np.ascontiguousarray((sliced @ self.tables.transpose(0, 2, 1)).transpose(1, 0, 2))
         groups = exact.reshape(count, -1, self.cells)
         low, high = groups.min(axis=2), groups.max(axis=2)
-        step = np.maximum((high - low).max(axis=1), np.float32(1e-30)) / np.float32(255)
-        rounded = np.rint((groups - low[:, :, None]) / step[:, None, None])
-        off = np.abs(groups - low[:, :, None] - rounded * step[:, None, None]).max(axis=2)
+        widest = (high - low).max(axis=1, keepdims=True)
+        step = np.maximum(widest, np.float32(1e-30)) / np.float32(255 * 2 ** (kernel.POWERS - 1))
+        needed = np.maximum((high - low) / (255 * step), 1)
+        power = np.clip(np.ceil(np.log2(needed) - 1e-6), 0, kernel.POWERS - 1).astype(np.int8)
+        of_group = (step * np.exp2(power).astype(np.float32))[:, :, None]
+        rounded = np.minimum(np.rint((groups - low[:, :, None]) / of_group), 255)
+        off = np.abs(groups - low[:, :, None] - rounded * of_group).max(axis=2)
         largest = np.maximum(np.abs(low), np.abs(high)).sum(axis=1)
         error = off.sum(axis=1) + np.float32(1e-5) * largest  # and what float sums may be off
-        scale = np.stack([step, low.sum(axis=1), error], axis=1).astype(np.float32)
-        tables = self._laid_out(rounded.astype(np.uint8).reshape(count, size, entries))
-        return kernel.Asked(self.cells, tables, exact.reshape(count, -1), scale)
+        scale = np.stack([step[:, 0], low.sum(axis=1), error], axis=1).astype(np.float32)
+        shape = (count, size, -1)
+        return kernel.Asked(
+            cells=self.cells,
+            tables=self._laid_out(rounded.astype(np.uint8).reshape(*shape, self.cells)),
+            weights=self._laid_out(np.exp2(power).astype(np.uint8).reshape(*shape, 1)),
+            order=np.argsort(power, axis=1, kind="stable").astype(np.uint16),
+            bounds=_bounds(power),
+            exact=exact.reshape(count, -1),
+            scale=scale,
+        )
 
-    def _laid_out(self, rounded: Any) -> Any:
-        count, size, entries = rounded.shape
-        padded = np.zeros((count, -(-size // 16) * 16, entries), np.uint8)
-        padded[:, :size] = rounded
-        if self.cells == 16:
-            fours = padded.reshape(count, -1, 4, 2, 16).transpose(0, 1, 3, 2, 4)
-            padded = np.ascontiguousarray(fours)
-        return padded.reshape(count, -1)
+    def _laid_out(self, values: UInt8[Array, "q b halves c"]) -> UInt8[Array, "q padded"]:
+        """Pad to whole 16 bytes of a code, and put the low halves of four bytes before the high."""
+        count, size, halves, cells = values.shape
+        padded = np.zeros((count, -(-size // 16) * 16, halves, cells), np.uint8)
+        padded[:, :size] = values
+        fours = padded.reshape(count, -1, 4, halves, cells).transpose(0, 1, 3, 2, 4)
+        return np.ascontiguousarray(fours).reshape(count, -1)
+
+
+def _bounds(power: Int8[Array, "q g"]) -> Int32[Array, "q powers"]:
+    """Say where each power begins among a query's groups in order, and where the last one ends."""
+    counts = (power[:, :, None] == np.arange(kernel.POWERS)).sum(axis=1)
+    return np.concatenate([np.zeros((len(power), 1), int), counts.cumsum(axis=1)], axis=1).astype(
+        np.int32
+    )
 
 
 def _join(tables: Float32[Array, "m k w"]) -> Float32[Array, "code_bytes 256 v"]:

@@ -24,7 +24,7 @@ from vecpress.stages import Codec
 from vecpress.table_scan import TableScan
 
 _TABLE_BYTES = 1 << 19  # of the queries that the kernel takes at once: they stay in cache
-_BYTES_PER_THREAD = 1 << 21  # of codes times queries; less is not worth a thread
+_BYTES_PER_THREAD = 1 << 23  # of codes times queries; less is not worth a thread
 _FEW, _MANY_CODES = 32, 20_000  # at most so many queries, at least so many codes: FAISS is faster
 
 Made = TypeVar("Made")
