@@ -38,7 +38,7 @@ class Taken(NamedTuple):
 
 
 def take_turns(candidates: Mapping[str, Callable[[], Any]], *, turns: int = 5) -> dict[str, Taken]:
-    """Time each candidate `turns` times, one after the other in every turn, after one unmeasured."""
+    """Time candidates in turn, `turns` times each, after one turn that does not count."""
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(turns + 1):
         for name, run in candidates.items():

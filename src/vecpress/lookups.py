@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int8, Int32, UInt8
+from jaxtyping import Bool, Float32, Int8, Int32, Shaped, UInt8
 
 from vecpress import kernel
 from vecpress.arrays import Array
@@ -54,49 +54,54 @@ class Lookups:
 
     def ask(self, queries: Float32[Array, "q e"]) -> kernel.Asked:
         """Multiply queries, in the codec's space, with the tables, and round to 8 bits."""
-        count, (size, _, width) = len(queries), self.tables.shape
-        wide = np.zeros((count, size * width), np.float32)
+        size, entries, width = self.tables.shape
+        wide = np.zeros((len(queries), size * width), np.float32)
         wide[:, : queries.shape[1]] = queries
-        sliced = wide.reshape(count, size, width).transpose(1, 0, 2)
-        exact = np.ascontiguousarray((sliced @ self.tables.transpose(0, 2, 1)).transpose(1, 0, 2))
-        groups = exact.reshape(count, -1, self.cells)
-        low, high = groups.min(axis=2), groups.max(axis=2)
-        widest = (high - low).max(axis=1, keepdims=True)
-        step = np.maximum(widest, np.float32(1e-30)) / np.float32(255 * 2 ** (kernel.POWERS - 1))
+        placed = wide.reshape(-1, size, width).transpose(1, 2, 0)
+        # The queries stand last until the end: what is done for each goes over many at once.
+        exact = (self.tables @ placed).reshape(-1, self.cells, len(queries))
+        low, high = exact.min(axis=1), exact.max(axis=1)
+        widest = np.maximum((high - low).max(axis=0), np.float32(1e-30))
+        step = widest / np.float32(255 * 2 ** (kernel.POWERS - 1))
         needed = np.maximum((high - low) / (255 * step), 1)
         power = np.clip(np.ceil(np.log2(needed) - 1e-6), 0, kernel.POWERS - 1).astype(np.int8)
-        of_group = (step * np.exp2(power).astype(np.float32))[:, :, None]
-        rounded = np.minimum(np.rint((groups - low[:, :, None]) / of_group), 255)
-        off = np.abs(groups - low[:, :, None] - rounded * of_group).max(axis=2)
-        largest = np.maximum(np.abs(low), np.abs(high)).sum(axis=1)
-        error = off.sum(axis=1) + np.float32(1e-5) * largest  # and what float sums may be off
-        scale = np.stack([step[:, 0], low.sum(axis=1), error], axis=1).astype(np.float32)
-        shape = (count, size, -1)
+        steps = (step * np.exp2(power.astype(np.float32)))[:, None]
+        above = exact - low[:, None]
+        rounded = np.minimum(np.rint(above / steps), 255)
+        off = np.abs(above - rounded * steps).max(axis=1)
+        largest = np.maximum(np.abs(low), np.abs(high)).sum(axis=0)
+        error = off.sum(axis=0) + np.float32(1e-5) * largest  # and what float sums may be off
+        weights = np.exp2(power).astype(np.uint8)
+        halves = entries // self.cells
         return kernel.Asked(
             cells=self.cells,
-            tables=self._laid_out(rounded.astype(np.uint8).reshape(*shape, self.cells)),
-            weights=self._laid_out(np.exp2(power).astype(np.uint8).reshape(*shape, 1)),
-            order=np.argsort(power, axis=1, kind="stable").astype(np.uint16),
-            bounds=_bounds(power),
-            exact=exact.reshape(count, -1),
-            scale=scale,
+            tables=_laid_out(rounded.astype(np.uint8), halves),
+            weights=_laid_out(weights[:, None], halves),
+            order=np.argsort(power.T, axis=1, kind="stable").astype(np.uint16),
+            bounds=_bounds(power.T),
+            exact=_by_query(exact),
+            scale=np.stack([step, low.sum(axis=0), error], axis=1).astype(np.float32),
         )
 
-    def _laid_out(self, values: UInt8[Array, "q b halves c"]) -> UInt8[Array, "q padded"]:
-        """Pad to whole 16 bytes of a code, and put the low halves of four bytes before the high."""
-        count, size, halves, cells = values.shape
-        padded = np.zeros((count, -(-size // 16) * 16, halves, cells), np.uint8)
-        padded[:, :size] = values
-        fours = padded.reshape(count, -1, 4, halves, cells).transpose(0, 1, 3, 2, 4)
-        return np.ascontiguousarray(fours).reshape(count, -1)
+
+def _by_query(values: Shaped[Array, "g c q"]) -> Shaped[Array, "q entries"]:
+    return np.ascontiguousarray(values.reshape(-1, values.shape[2]).T)
+
+
+def _laid_out(values: UInt8[Array, "g c q"], halves: int) -> UInt8[Array, "q padded"]:
+    """Pad to whole 16 bytes of a code, and put the low halves of four bytes before the high."""
+    groups, cells, count = values.shape
+    padded = np.zeros((-(-groups // (16 * halves)) * 16 * halves, cells, count), np.uint8)
+    padded[:groups] = values
+    fours = padded.reshape(-1, 4, halves, cells, count).transpose(0, 2, 1, 3, 4)
+    return _by_query(np.ascontiguousarray(fours).reshape(-1, cells, count))
 
 
 def _bounds(power: Int8[Array, "q g"]) -> Int32[Array, "q powers"]:
     """Say where each power begins among a query's groups in order, and where the last one ends."""
-    counts = (power[:, :, None] == np.arange(kernel.POWERS)).sum(axis=1)
-    return np.concatenate([np.zeros((len(power), 1), int), counts.cumsum(axis=1)], axis=1).astype(
-        np.int32
-    )
+    found = [np.zeros(len(power), np.int64)]
+    found += [np.count_nonzero(power <= most, axis=1) for most in range(kernel.POWERS)]
+    return np.ascontiguousarray(np.stack(found, axis=1).astype(np.int32))
 
 
 def _join(tables: Float32[Array, "m k w"]) -> Float32[Array, "code_bytes 256 v"]:

@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,8 +83,8 @@ def test_the_kernel_is_compiled_where_it_can_be():
 
 def cpu_flags():
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return set(next(line for line in file if line.startswith("flags")).split())
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return set(next(line for line in lines if line.startswith("flags")).split())
     except (OSError, StopIteration):
         return set()
 
