@@ -29,7 +29,7 @@ enum { ROWS = 64, MOST_BYTES = 2048, MOST_THREADS = 64, POWERS = 7 };
 typedef struct {
     const uint8_t *codes;  /* n rows of `bytes` */
     const float *inverse;  /* of each row: 1 / norm of what it stands for; NaN: never an answer */
-    int64_t n, bytes;
+    int64_t n, first, bytes; /* row 0 is number `first` among all answers */
     int64_t cells;         /* 16: a table per half byte, lowest first; 256: a table per byte */
     int64_t queries, k;
     int64_t threads, level; /* `level`: what may be used, see vecpress_level */
@@ -90,7 +90,8 @@ static void offer(const Scan *s, int64_t query, int64_t row) {
     float *scores = s->scores + query * s->k;
     const float *tables = s->exact + query * groups * s->cells;
     float score = sum_of(s, tables, s->codes + row * s->bytes) * s->inverse[row];
-    if (score == score && worse(scores[0], rows[0], score, row)) sift(rows, scores, s->k, row, score);
+    if (score == score && worse(scores[0], rows[0], score, s->first + row))
+        sift(rows, scores, s->k, s->first + row, score);
 }
 
 /* A row of more than -infinity: what an answer must reach. */
@@ -437,7 +438,7 @@ MIDDLE static void scan_halves_256(const Scan *s, int64_t start, int64_t end) {
 #endif
 
 /* What the caller must know the shape of `Scan` by; changed with it. */
-int vecpress_abi(void) { return 2; }
+int vecpress_abi(void) { return 3; }
 
 /* How fast codes can be scanned here: 0 not at all, 1 half bytes (AVX2), 2 bytes too (AVX-512). */
 int vecpress_level(void) {

@@ -16,7 +16,7 @@ from vecpress.arrays import Array
 from vecpress.errors import ConfigError, ShapeError
 
 LIBRARY = Path(__file__).with_name("_kernel.so")
-_ABI = 2
+_ABI = 3
 POWERS = 7
 """Weights of tables: 1, 2, 4, ... 64."""
 MOST_BYTES = 2048
@@ -30,6 +30,7 @@ class _Scan(ctypes.Structure):
         ("codes", ctypes.c_void_p),
         ("inverse", ctypes.c_void_p),
         ("n", ctypes.c_int64),
+        ("first", ctypes.c_int64),
         ("bytes", ctypes.c_int64),
         ("cells", ctypes.c_int64),
         ("queries", ctypes.c_int64),
@@ -91,41 +92,61 @@ def level() -> int:
     return 0 if library is None else int(library.vecpress_level())
 
 
+class Best(NamedTuple):
+    """The best rows so far, of each thread and query, NOT in order.
+
+    Attributes:
+        rows: -1 where there are fewer.
+        scores: Of them.
+        first: What is added to rows that are found next.
+    """
+
+    rows: Int64[Array, "t q k"]
+    scores: Float32[Array, "t q k"]
+    first: int = 0
+
+    @classmethod
+    def empty(cls, threads: int, queries: int, k: int) -> "Best":
+        """Begin without any."""
+        shape = (threads, queries, k)
+        return cls(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32))
+
+    def after(self, rows: int) -> "Best":
+        """Number what is found next from `rows` further on."""
+        return self._replace(first=self.first + rows)
+
+
 def scan(
     codes: UInt8[Array, "n code_bytes"],
     inverse: Float32[Array, " n"],
     asked: Asked,
     ranges: Int64[Array, "r 2"],
-    k: int,
+    best: Best,
     *,
-    threads: int = 1,
     level: int,
-) -> tuple[Int64[Array, "t q k"], Float32[Array, "t q k"]]:
-    """Find the best rows within ranges, per thread and NOT in order; -1 where there are fewer.
+) -> None:
+    """Look for better rows within ranges, and put them into `best`, with a thread for each of its.
 
     Args:
         codes: C-contiguous, possibly a memory map.
         inverse: 1 / norm of what each code stands for; NaN keeps a row out.
         asked: Tables of the queries.
         ranges: Start and end of each.
-        k: How many.
-        threads: That share the rows.
+        best: Changed in place.
         level: As `level()` says, or less.
 
     Raises:
         ShapeError: codes and norms do not belong together, or the codes do not lie in one piece.
     """
-    shape = (threads, len(asked.scale), k)
-    rows, scores = np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32)
+    threads, queries, k = best.rows.shape
     _call(
         "vecpress_scan",
         codes,
-        {"inverse": inverse, "ranges": ranges, "rows": rows, "scores": scores}
+        {"inverse": inverse, "ranges": ranges, "rows": best.rows, "scores": best.scores}
         | {name: getattr(asked, name) for name in asked._fields if name != "cells"},
-        {"cells": asked.cells, "queries": len(asked.scale), "k": k, "count": len(ranges)}
-        | {"threads": threads, "level": level},
+        {"cells": asked.cells, "queries": queries, "k": k, "count": len(ranges)}
+        | {"threads": threads, "level": level, "first": best.first},
     )
-    return rows, scores
 
 
 def inverse_norms(

@@ -7,10 +7,10 @@ for many, and where nothing else can, blocks of codes are decoded and multiplied
 
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
@@ -73,19 +73,44 @@ class Scanner:
             ConfigError: the engine cannot scan these codes here.
             MissingExtraError: the engine is FAISS, and it is not installed.
         """
-        living = _living(len(codes), dead, ranges)
-        k = min(k, living)
+        return self.scan_parts([Part(codes, dead, ranges)], queries, k, engine=engine)
+
+    def scan_parts(
+        self,
+        parts: "Sequence[Part]",
+        queries: Float32[Array, "q e"],
+        k: int,
+        *,
+        engine: Engine = "auto",
+    ) -> Ranking:
+        """Rank the living codes of several arrays, whose rows are numbered through.
+
+        Raises:
+            ConfigError: the engine cannot scan these codes here.
+            MissingExtraError: the engine is FAISS, and it is not installed.
+        """
+        k = min(k, sum(part.living for part in parts))
         if k == 0 or not len(queries):
             return np.zeros((len(queries), k), np.int64), np.zeros((len(queries), k), np.float32)
-        chosen = self._choose(engine, len(queries), len(codes))
+        chosen = self._choose(engine, len(queries), sum(len(part.codes) for part in parts))
         if chosen == "kernel":
-            return self._by_kernel(codes, queries, k, dead, ranges)
-        if ranges is None and dead is None:
-            if chosen == "faiss":
-                return self._table(codes).search(queries, k)
-            return scan_blocks(self._codec, codes, queries, k)
-        rows = _rows(len(codes), dead, ranges)
-        found, scores = scan_blocks(self._codec, codes[rows], queries, k)
+            return self._by_kernel(parts, queries, k)
+        found, first = [], 0
+        for part in parts:
+            rows, scores = self._otherwise(part, queries, min(k, part.living), chosen)
+            found.append((rows + first, scores))
+            first += len(part.codes)
+        rows, scores = (np.concatenate(pieces, axis=1) for pieces in zip(*found, strict=True))
+        return _best(rows, scores, k)
+
+    def _otherwise(self, part: "Part", queries: Array, k: int, engine: Engine) -> Ranking:
+        """Scan without the kernel."""
+        if part.ranges is None and part.dead is None:
+            if engine == "faiss":
+                return self._table(part.codes).search(queries, k)
+            return scan_blocks(self._codec, part.codes, queries, k)
+        rows = part.rows()
+        found, scores = scan_blocks(self._codec, part.codes[rows], queries, k)
         return rows[found], scores
 
     def _choose(self, engine: Engine, queries: int, codes: int) -> Engine:
@@ -114,24 +139,20 @@ class Scanner:
     def _has_tables(self) -> bool:
         return self._codec.tables() is not None
 
-    def _by_kernel(
-        self, codes: Array, queries: Array, k: int, dead: Array | None, ranges: Array | None
-    ) -> Ranking:
+    def _by_kernel(self, parts: "Sequence[Part]", queries: Array, k: int) -> Ranking:
         assert self._lookups is not None
-        inverse = self._inverse(codes)
-        if dead is not None:
-            inverse = np.where(dead, np.float32(np.nan), inverse)
-        if ranges is None:
-            ranges = np.array([[0, len(codes)]], np.int64)
-        parts = []
+        inverse = [part.masked(self._inverse(part.codes)) for part in parts]
+        ranges = [part.whole() for part in parts]
+        size = sum(int((r[:, 1] - r[:, 0]).sum()) for r in ranges) * self._codec.code_bytes
+        found = []
         for some in blocks(len(queries), max(1, _TABLE_BYTES // self._lookups.query_bytes)):
             asked = self._lookups.ask(queries[some])
-            work = int((ranges[:, 1] - ranges[:, 0]).sum()) * codes.shape[1] * len(asked.scale)
-            found = kernel.scan(
-                codes, inverse, asked, ranges, k, threads=self._workers(work), level=kernel.level()
-            )
-            parts.append(_best(found, k))
-        rows, scores = zip(*parts, strict=True)
+            best = kernel.Best.empty(self._workers(size * len(asked.scale)), len(asked.scale), k)
+            for part, norms, wanted in zip(parts, inverse, ranges, strict=True):
+                kernel.scan(part.codes, norms, asked, wanted, best, level=kernel.level())
+                best = best.after(len(part.codes))
+            found.append(_best(*(np.concatenate(list(b), axis=1) for b in best[:2]), k))
+        rows, scores = zip(*found, strict=True)
         return np.concatenate(rows), np.concatenate(scores)
 
     def _workers(self, work: int) -> int:
@@ -141,6 +162,42 @@ class Scanner:
         assert self._lookups is not None
         squares, threads = self._lookups.squares, self._workers(codes.nbytes)
         return kernel.inverse_norms(codes, squares, threads=threads, level=kernel.level())
+
+
+class Part(NamedTuple):
+    """Codes to scan.
+
+    Attributes:
+        codes: Possibly memory-mapped; the same object each time, so that norms are known.
+        dead: Rows that are no answer.
+        ranges: Rows to look at, as starts and ends that do not overlap; None for all.
+    """
+
+    codes: UInt8[Array, "n code_bytes"]
+    dead: Bool[Array, " n"] | None = None
+    ranges: Int64[Array, "r 2"] | None = None
+
+    @property
+    def living(self) -> int:
+        """Count the rows that may be answers."""
+        if self.ranges is not None:
+            return len(self.rows())
+        return len(self.codes) - (0 if self.dead is None else int(np.count_nonzero(self.dead)))
+
+    def rows(self) -> Int64[Array, " rows"]:
+        """List the rows that may be answers, ascending."""
+        may = np.zeros(len(self.codes), bool)
+        for start, end in self.whole():
+            may[start:end] = True
+        return np.flatnonzero(may if self.dead is None else may & ~self.dead)
+
+    def whole(self) -> Int64[Array, "r 2"]:
+        """Give the ranges; one of all rows, if there are none."""
+        return np.array([[0, len(self.codes)]], np.int64) if self.ranges is None else self.ranges
+
+    def masked(self, inverse: Float32[Array, " n"]) -> Float32[Array, " n"]:
+        """Put NaN where a row is no answer."""
+        return inverse if self.dead is None else np.where(self.dead, np.float32(np.nan), inverse)
 
 
 class _PerArray(Generic[Made]):
@@ -166,25 +223,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _living(n: int, dead: Array | None, ranges: Array | None) -> int:
-    """Count the rows that may be answers."""
-    if dead is None:
-        return n if ranges is None else int((ranges[:, 1] - ranges[:, 0]).sum())
-    if ranges is None:
-        return n - int(np.count_nonzero(dead))
-    return len(_rows(n, dead, ranges))
-
-
-def _rows(n: int, dead: Array | None, ranges: Array | None) -> Int64[Array, " rows"]:
-    """List the rows that may be answers, ascending."""
-    may = np.ones(n, bool) if ranges is None else np.zeros(n, bool)
-    for start, end in () if ranges is None else ranges:
-        may[start:end] = True
-    return np.flatnonzero(may if dead is None else may & ~dead)
-
-
-def _best(found: tuple[Int64[Array, "t q k"], Float32[Array, "t q k"]], k: int) -> Ranking:
-    """Join what threads found, best first; of equal scores the lower row, and -1 last."""
-    rows, scores = (np.concatenate(list(part), axis=1) for part in found)
+def _best(rows: Int64[Array, "q r"], scores: Float32[Array, "q r"], k: int) -> Ranking:
+    """Keep the best, best first; of equal scores the lower row, and -1 last."""
     order = np.lexsort((rows, -scores), axis=1)[:, :k]
     return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
