@@ -47,6 +47,7 @@ class Scanner:
         self._codec = codec
         self._threads = _cores() if threads is None else threads
         self._inverse = _PerArray(self._inverse_norms)
+        self._masked = _PerArray(self._without)
         self._table = _PerArray(lambda c: TableScan(codec, c, decoded_norms(codec, c)))
 
     def scan(
@@ -141,7 +142,10 @@ class Scanner:
 
     def _by_kernel(self, parts: "Sequence[Part]", queries: Array, k: int) -> Ranking:
         assert self._lookups is not None
-        inverse = [part.masked(self._inverse(part.codes)) for part in parts]
+        inverse = [
+            self._inverse(part.codes) if part.dead is None else self._masked(part.dead, part.codes)
+            for part in parts
+        ]
         ranges = [part.whole() for part in parts]
         size = sum(int((r[:, 1] - r[:, 0]).sum()) for r in ranges) * self._codec.code_bytes
         found = []
@@ -169,7 +173,7 @@ class Part(NamedTuple):
 
     Attributes:
         codes: Possibly memory-mapped; the same object each time, so that norms are known.
-        dead: Rows that are no answer.
+        dead: Rows that are no answer; the same object each time.
         ranges: Rows to look at, as starts and ends that do not overlap; None for all.
     """
 
@@ -180,9 +184,9 @@ class Part(NamedTuple):
     @property
     def living(self) -> int:
         """Count the rows that may be answers."""
-        if self.ranges is not None:
-            return len(self.rows())
-        return len(self.codes) - (0 if self.dead is None else int(np.count_nonzero(self.dead)))
+        ranges = self.whole()
+        gone = [] if self.dead is None else [self.dead[start:end] for start, end in ranges]
+        return int((ranges[:, 1] - ranges[:, 0]).sum()) - sum(map(np.count_nonzero, gone))
 
     def rows(self) -> Int64[Array, " rows"]:
         """List the rows that may be answers, ascending."""
@@ -195,23 +199,26 @@ class Part(NamedTuple):
         """Give the ranges; one of all rows, if there are none."""
         return np.array([[0, len(self.codes)]], np.int64) if self.ranges is None else self.ranges
 
-    def masked(self, inverse: Float32[Array, " n"]) -> Float32[Array, " n"]:
-        """Put NaN where a row is no answer."""
-        return inverse if self.dead is None else np.where(self.dead, np.float32(np.nan), inverse)
+    def _without(
+        self, dead: Bool[Array, " n"], codes: UInt8[Array, "n code_bytes"]
+    ) -> Float32[Array, " n"]:
+        """Put NaN in the place of the norms of rows that are no answer."""
+        return np.where(dead, np.float32(np.nan), self._inverse(codes))
 
 
 class _PerArray(Generic[Made]):
     """What is made of an array once, and forgotten with it; two threads may both make it."""
 
-    def __init__(self, make: Callable[[Array], Made]) -> None:
+    def __init__(self, make: Callable[..., Made]) -> None:
         self._make = make
         self._known: dict[int, tuple[weakref.ref[Array], Made]] = {}
 
-    def __call__(self, array: Array) -> Made:
+    def __call__(self, array: Array, *others: Array) -> Made:
+        """Give what is made of an array; `others` are the same each time it comes."""
         known, place = self._known.get(id(array)), id(array)
         if known is not None and known[0]() is array:
             return known[1]
-        made = self._make(array)
+        made = self._make(array, *others)
         self._known[place] = weakref.ref(array, lambda _: self._known.pop(place, None)), made
         return made
 
