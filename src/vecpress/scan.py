@@ -167,6 +167,12 @@ class Scanner:
         squares, threads = self._lookups.squares, self._workers(codes.nbytes)
         return kernel.inverse_norms(codes, squares, threads=threads, level=kernel.level())
 
+    def _without(
+        self, dead: Bool[Array, " n"], codes: UInt8[Array, "n code_bytes"]
+    ) -> Float32[Array, " n"]:
+        """Put NaN in the place of the norms of rows that are no answer."""
+        return np.where(dead, np.float32(np.nan), self._inverse(codes))
+
 
 class Part(NamedTuple):
     """Codes to scan.
@@ -198,12 +204,6 @@ class Part(NamedTuple):
     def whole(self) -> Int64[Array, "r 2"]:
         """Give the ranges; one of all rows, if there are none."""
         return np.array([[0, len(self.codes)]], np.int64) if self.ranges is None else self.ranges
-
-    def _without(
-        self, dead: Bool[Array, " n"], codes: UInt8[Array, "n code_bytes"]
-    ) -> Float32[Array, " n"]:
-        """Put NaN in the place of the norms of rows that are no answer."""
-        return np.where(dead, np.float32(np.nan), self._inverse(codes))
 
 
 class _PerArray(Generic[Made]):
