@@ -192,7 +192,7 @@ class Part(NamedTuple):
         """Count the rows that may be answers."""
         ranges = self.whole()
         gone = [] if self.dead is None else [self.dead[start:end] for start, end in ranges]
-        return int((ranges[:, 1] - ranges[:, 0]).sum()) - sum(map(np.count_nonzero, gone))
+        return int((ranges[:, 1] - ranges[:, 0]).sum() - sum(map(np.count_nonzero, gone)))
 
     def rows(self) -> Int64[Array, " rows"]:
         """List the rows that may be answers, ascending."""
