@@ -438,7 +438,7 @@ MIDDLE static void scan_halves_256(const Scan *s, int64_t start, int64_t end) {
 #endif
 
 /* What the caller must know the shape of `Scan` by; changed with it. */
-int vecpress_abi(void) { return 3; }
+int vecpress_abi(void) { return 4; }
 
 /* How fast codes can be scanned here: 0 not at all, 1 half bytes (AVX2), 2 bytes too (AVX-512). */
 int vecpress_level(void) {
@@ -494,33 +494,45 @@ static void *run(void *given) {
     return 0;
 }
 
-/* Deal the rows of all ranges to threads; one that cannot be had is done without. */
-static int share(const Scan *s, int (*work)(const Scan *, int64_t, int64_t), int64_t step) {
+static int check(const Scan *s) {
     if (s->bytes < 1 || s->bytes > MOST_BYTES || s->threads < 1 || s->level > vecpress_level())
         return -1;
     for (int64_t i = 0; i < s->count; i++)
         if (s->ranges[2 * i] < 0 || s->ranges[2 * i] > s->ranges[2 * i + 1] ||
             s->ranges[2 * i + 1] > s->n)
             return -2;
-    Job job = {s, work, PTHREAD_MUTEX_INITIALIZER, 0, s->count ? s->ranges[0] : 0, step};
+    return 0;
+}
+
+/* Run threads to the end; one that cannot be had is done without. */
+static int dispatch(Job *job, void *(*work)(void *)) {
+    const Scan *s = job->scan;
     Worker workers[MOST_THREADS];
     int64_t threads = s->threads < MOST_THREADS ? s->threads : MOST_THREADS, started = 1;
     for (int64_t i = 0; i < threads; i++) {
-        workers[i] = (Worker){.job = &job, .own = *s};
+        workers[i] = (Worker){.job = job, .own = *s};
         if (s->rows) {
             workers[i].own.rows += i * s->queries * s->k;
             workers[i].own.scores += i * s->queries * s->k;
         }
-        if (i && pthread_create(&workers[i].thread, 0, run, &workers[i])) break;
+        if (i && pthread_create(&workers[i].thread, 0, work, &workers[i])) break;
         started = i + 1;
     }
-    run(&workers[0]);
+    work(&workers[0]);
     int status = workers[0].status;
     for (int64_t i = 1; i < started; i++) {
         pthread_join(workers[i].thread, 0);
         if (workers[i].status) status = workers[i].status;
     }
     return status;
+}
+
+/* Deal the rows of all ranges to threads. */
+static int share(const Scan *s, int (*work)(const Scan *, int64_t, int64_t), int64_t step) {
+    int status = check(s);
+    if (status) return status;
+    Job job = {s, work, PTHREAD_MUTEX_INITIALIZER, 0, s->count ? s->ranges[0] : 0, step};
+    return dispatch(&job, run);
 }
 
 static int scan_rows(const Scan *s, int64_t start, int64_t end) {
@@ -541,6 +553,47 @@ int vecpress_scan(const Scan *s) {
     if (s->k < 1) return -1;
     int64_t rows = (1 << 18) / (s->bytes < 1 ? 1 : s->bytes) / ROWS * ROWS;
     return share(s, scan_rows, rows < ROWS ? ROWS : rows);
+}
+
+/* What one of the queries asks; its heap and its ranges are its own. */
+static Scan of_query(const Scan *s, int64_t query) {
+    const int64_t groups = s->cells == 16 ? 2 * s->bytes : s->bytes;
+    const int64_t wide = s->cells == 16 ? 2 * padded(s->bytes) : padded(s->bytes);
+    Scan one = *s;
+    one.queries = 1;
+    one.tables += query * wide * s->cells;
+    one.weights += query * wide;
+    one.order += query * groups;
+    one.bounds += query * (POWERS + 1);
+    one.exact += query * groups * s->cells;
+    one.scale += 3 * query;
+    one.rows += query * s->k;
+    one.scores += query * s->k;
+    one.ranges += query * s->count * 2;
+    return one;
+}
+
+static void *run_queries(void *given) {
+    Worker *worker = given;
+    const Scan *s = worker->job->scan;
+    for (;;) {
+        int64_t query = __atomic_fetch_add(&worker->job->at, 1, __ATOMIC_RELAXED);
+        if (query >= s->queries || worker->status) return 0;
+        Scan one = of_query(s, query);
+        for (int64_t i = 0; i < s->count && !worker->status; i++)
+            worker->status = scan_rows(&one, one.ranges[2 * i], one.ranges[2 * i + 1]);
+    }
+}
+
+/* Offer to every query the rows of its own ranges, (queries, count, 2); one heap per query. */
+int vecpress_scan_each(const Scan *s) {
+    if (s->k < 1) return -1;
+    Scan all = *s; /* the same checks, but of every query's ranges */
+    all.count *= s->queries;
+    int status = check(&all);
+    if (status) return status;
+    Job job = {s, 0, PTHREAD_MUTEX_INITIALIZER, 0, 0, 0};
+    return dispatch(&job, run_queries);
 }
 
 static int norm_rows(const Scan *s, int64_t start, int64_t end) {

@@ -16,7 +16,7 @@ from vecpress.arrays import Array
 from vecpress.errors import ConfigError, ShapeError
 
 LIBRARY = Path(__file__).with_name("_kernel.so")
-_ABI = 3
+_ABI = 4
 POWERS = 7
 """Weights of tables: 1, 2, 4, ... 64."""
 MOST_BYTES = 2048
@@ -147,6 +147,33 @@ def scan(
         {"cells": asked.cells, "queries": queries, "k": k, "count": len(ranges)}
         | {"threads": threads, "level": level, "first": best.first},
     )
+
+
+def scan_each(
+    codes: UInt8[Array, "n code_bytes"],
+    inverse: Float32[Array, " n"],
+    asked: Asked,
+    ranges: Int64[Array, "q r 2"],
+    k: int,
+    *,
+    threads: int,
+    level: int,
+) -> tuple[Int64[Array, "q k"], Float32[Array, "q k"]]:
+    """Find the best rows within each query's own ranges, NOT in order; -1 where there are fewer.
+
+    Raises:
+        ShapeError: codes and norms do not belong together, or the codes do not lie in one piece.
+    """
+    best = Best.empty(1, len(ranges), k)
+    _call(
+        "vecpress_scan_each",
+        codes,
+        {"inverse": inverse, "ranges": ranges, "rows": best.rows, "scores": best.scores}
+        | {name: getattr(asked, name) for name in asked._fields if name != "cells"},
+        {"cells": asked.cells, "queries": len(ranges), "k": k, "count": ranges.shape[1]}
+        | {"threads": threads, "level": level},
+    )
+    return best.rows[0], best.scores[0]
 
 
 def inverse_norms(

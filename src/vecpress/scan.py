@@ -24,6 +24,7 @@ from vecpress.stages import Codec
 from vecpress.table_scan import TableScan
 
 _TABLE_BYTES = 1 << 19  # of the queries that the kernel takes at once: they stay in cache
+_ASKED = 256  # queries, with ranges of their own, whose tables are made at once
 _BYTES_PER_THREAD = 1 << 23  # of codes times queries; less is not worth a thread
 _FEW, _MANY_CODES = 32, 20_000  # at most so many queries, at least so many codes: FAISS is faster
 
@@ -103,6 +104,44 @@ class Scanner:
             first += len(part.codes)
         rows, scores = (np.concatenate(pieces, axis=1) for pieces in zip(*found, strict=True))
         return _best(rows, scores, k)
+
+    def scan_each(
+        self,
+        codes: UInt8[Array, "n code_bytes"],
+        queries: Float32[Array, "q e"],
+        k: int,
+        ranges: Int64[Array, "q r 2"],
+        *,
+        dead: Bool[Array, " n"] | None = None,
+        engine: Engine = "auto",
+    ) -> Ranking:
+        """Rank for each query the living codes in ranges of its own.
+
+        Where those hold fewer than `k`, the rest of the rows are -1 and of the scores -infinity.
+
+        Raises:
+            ConfigError: the engine cannot scan these codes here.
+        """
+        rows = np.full((len(queries), k), -1, np.int64)
+        scores = np.full((len(queries), k), -np.inf, np.float32)
+        if self._choose(engine, len(queries), len(codes)) != "kernel":
+            for i, own in enumerate(ranges):
+                found = self.scan(codes, queries[i : i + 1], k, dead=dead, ranges=own)
+                rows[i, : found[0].shape[1]], scores[i, : found[1].shape[1]] = (
+                    found[0][0],
+                    found[1][0],
+                )
+            return rows, scores
+        assert self._lookups is not None
+        inverse = self._inverse(codes) if dead is None else self._masked(dead, codes)
+        for some in blocks(len(queries), _ASKED):
+            own = np.ascontiguousarray(ranges[some])
+            work = int((own[..., 1] - own[..., 0]).sum()) * codes.shape[1]
+            threads, level = self._workers(work), kernel.level()
+            asked = self._lookups.ask(queries[some])
+            found = kernel.scan_each(codes, inverse, asked, own, k, threads=threads, level=level)
+            rows[some], scores[some] = _best(*found, k)
+        return rows, scores
 
     def _otherwise(self, part: "Part", queries: Array, k: int, engine: Engine) -> Ranking:
         """Scan without the kernel."""

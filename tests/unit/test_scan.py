@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scanning import assert_same, embeddings, fitted, need, oracle
 from vecpress import kernel, registry
 from vecpress.arrays import normalize
 from vecpress.decoded_scan import scan_blocks
 from vecpress.errors import ConfigError, ShapeError
 from vecpress.lookups import Lookups
-from vecpress.scan import Part, Scanner
+from vecpress.scan import Scanner
 
 X86 = platform.machine() in ("x86_64", "AMD64")
 LEVELS = [pytest.param(level, id=f"level {level}") for level in (1, 2)]
@@ -36,43 +37,6 @@ CODECS = [
     ("pq", {"m": 9, "bits": 2}, 33),
     ("variable-bits", {"code_bytes": 9}, 24),
 ]
-
-
-def embeddings(rng, n, dim):
-    """Anisotropic, off-centre unit rows, as real ones are."""
-    return normalize((rng.normal(size=(n, dim)) * np.linspace(3, 0.2, dim) + 0.3).astype("f4"))
-
-
-def fitted(name, options, dim):
-    x = embeddings(np.random.default_rng(0), 600, dim)
-    return registry.build(registry.QUANTIZERS, {"kind": name, **options}).fit(x)
-
-
-def need(codec, level, monkeypatch):
-    """Let the kernel be used as on a machine of this level, if that is possible here."""
-    if kernel.level() < level:
-        pytest.skip(f"the kernel's level here is {kernel.level()}")
-    if Lookups.of(codec).level > level:
-        pytest.skip("whole bytes are looked up on level 2 only")
-    monkeypatch.setattr(kernel, "level", lambda: level)
-
-
-def oracle(codec, codes, queries, k, keep=None):
-    """Rank by numpy alone; rows kept out are not there."""
-    rows = np.arange(len(codes)) if keep is None else np.flatnonzero(keep)
-    scores = queries @ normalize(codec.decode(codes[rows])).T
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return rows[order], np.take_along_axis(scores, order, axis=1)
-
-
-def assert_same(found, wanted):
-    """The same scores; and the same rows, but where two scores are equal up to rounding."""
-    np.testing.assert_allclose(found[1], wanted[1], atol=2e-6)
-    assert (np.diff(found[1], axis=1) <= 0).all()
-    assert all(len(set(ranked)) == len(ranked) for ranked in found[0].tolist())
-    other = found[0] != wanted[0]
-    gaps = np.abs(np.diff(wanted[1], axis=1, append=-2.0, prepend=2.0))
-    assert (np.minimum(gaps[:, 1:], gaps[:, :-1])[other] < 4e-6).all()
 
 
 @pytest.mark.skipif(sys.platform == "win32" or not shutil.which("cc"), reason="needs a compiler")
@@ -290,21 +254,3 @@ def test_sums_of_long_codes_do_not_overflow(kind, options, level, monkeypatch, r
     codes = np.concatenate([codec.quantize(normalize(x)), codec.quantize(queries)])
     rows, _ = Scanner(codec).scan(codes, queries, 1, engine="kernel")
     np.testing.assert_array_equal(rows[:, 0], [600, 601])
-
-
-@pytest.mark.parametrize("engine", ["kernel", "numpy"])
-def test_parts_are_one_whole(engine, rng):
-    codec = fitted("percentile", {"bits": 2}, 64)
-    if engine == "kernel" and not kernel.level():
-        pytest.skip("no kernel here")
-    codes = codec.quantize(embeddings(rng, 700, 64))
-    codes[650:] = codes[100:150]  # equal scores in two parts
-    queries, dead = codec.dequantize(codes[100:104]), rng.random(700) < 0.2
-    cuts = [0, 3, 130, 131, 700]
-    parts = [Part(codes[a:b], dead[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
-    found = Scanner(codec, threads=3).scan_parts(parts, queries, 20, engine=engine)
-    whole = Scanner(codec).scan(codes, queries, 20, dead=dead, engine=engine)
-    if engine == "kernel":  # numpy's products differ in their last bits with the block's shape
-        np.testing.assert_array_equal(found[0], whole[0])
-        np.testing.assert_array_equal(found[1], whole[1])
-    assert_same(found, oracle(codec, codes, queries, 20, ~dead))
