@@ -147,7 +147,7 @@ class Scanner:
         """Scan without the kernel."""
         if part.ranges is None and part.dead is None:
             if engine == "faiss":
-                return self._table(part.codes).search(queries, k)
+                return self._table(part.codes).search(part.codes, queries, k)
             return scan_blocks(self._codec, part.codes, queries, k)
         rows = part.rows()
         found, scores = scan_blocks(self._codec, part.codes[rows], queries, k)

@@ -51,11 +51,13 @@ class TableScan:
         padded = np.zeros((len(codes), index.sa_code_size()), np.uint8)
         padded[:, : codes.shape[1]] = codes
         index.add_sa_codes(padded)
-        self._faiss, self._codec, self._codes, self._norms = index, codec, codes, norms
+        self._faiss, self._codec, self._norms = index, codec, norms
 
-    def search(self, queries: Float32[Array, "q e"], k: int) -> Ranking:
-        """Rank like `scan_blocks`."""
-        n = len(self._codes)
+    def search(
+        self, codes: UInt8[Array, "n code_bytes"], queries: Float32[Array, "q e"], k: int
+    ) -> Ranking:
+        """Rank like `scan_blocks`; the codes are those it was made of, which it does not hold."""
+        n = len(codes)
         rows = np.zeros((len(queries), k), np.int64)
         scores = np.zeros((len(queries), k), np.float32)
         padded = np.zeros((len(queries), self._faiss.d), np.float32)
@@ -65,20 +67,18 @@ class TableScan:
             products, candidates = self._faiss.search(padded[pending], wide)
             proven = np.zeros(len(pending), bool)
             for j, i in enumerate(pending):
-                rows[i], scores[i] = self._rescore(queries[i], np.sort(candidates[j]), k)
+                rows[i], scores[i] = self._rescore(codes, queries[i], np.sort(candidates[j]), k)
                 last = float(products[j, -1])
                 extreme = self._norms[0] if last >= 0 else self._norms[1]
                 proven[j] = scores[i, -1] > last / max(extreme, 1e-12) + _ROUNDING
             pending, wide = pending[~proven], 4 * wide
         if len(pending):
-            rows[pending], scores[pending] = scan_blocks(
-                self._codec, self._codes, queries[pending], k
-            )
+            rows[pending], scores[pending] = scan_blocks(self._codec, codes, queries[pending], k)
         return rows, scores
 
     def _rescore(
-        self, query: Float32[Array, " e"], rows: Int64[Array, " c"], k: int
+        self, codes: Array, query: Float32[Array, " e"], rows: Int64[Array, " c"], k: int
     ) -> tuple[Int64[Array, " k"], Float32[Array, " k"]]:
-        scores = normalize(self._codec.decode(np.asarray(self._codes[rows]))) @ query
+        scores = normalize(self._codec.decode(np.asarray(codes[rows]))) @ query
         best = np.argsort(-scores, kind="stable")[:k]
         return rows[best], scores[best]

@@ -178,19 +178,22 @@ def test_a_memory_map_is_scanned_where_it_lies(tmp_path, rng):
     assert_same(found, oracle(codec, np.asarray(codes), queries, 5))
 
 
-def test_what_is_known_of_codes_goes_with_them(rng):
+@pytest.mark.parametrize("engine", ["kernel", "faiss"])
+def test_what_is_known_of_codes_goes_with_them(engine, rng):
     codec = fitted("percentile", {"bits": 2}, 64)
-    if not kernel.level():
+    if engine == "kernel" and not kernel.level():
         pytest.skip("no kernel here")
     scanner, queries = Scanner(codec), embeddings(rng, 2, 64)
     for _ in range(3):  # another array may get the same place in memory: its norms are its own
         codes = codec.quantize(embeddings(rng, 300, 64))
-        assert_same(scanner.scan(codes, queries, 5), oracle(codec, codes, queries, 5))
+        found = scanner.scan(codes, queries, 5, engine=engine)
+        assert_same(found, oracle(codec, codes, queries, 5))
         alive = weakref.ref(codes)
         del codes
         gc.collect()
         assert alive() is None
     assert not scanner._inverse._known
+    assert not scanner._table._known
 
 
 def test_nothing_to_answer(rng):

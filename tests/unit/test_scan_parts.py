@@ -1,5 +1,7 @@
 """Scans of several arrays as one, and of ranges that each query has of its own."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def test_parts_are_one_whole(engine, rng):
     codes[650:] = codes[100:150]  # equal scores in two parts
     queries, dead = codec.dequantize(codes[100:104]), rng.random(700) < 0.2
     cuts = [0, 3, 130, 131, 700]
-    parts = [Part(codes[a:b], dead[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [Part(codes[a:b], dead[a:b]) for a, b in pairwise(cuts)]
     found = Scanner(codec, threads=3).scan_parts(parts, queries, 20, engine=engine)
     whole = Scanner(codec).scan(codes, queries, 20, dead=dead, engine=engine)
     if engine == "kernel":  # numpy's products differ in their last bits with the block's shape
