@@ -43,10 +43,11 @@ def wordpiece(folder, *, pad_to=None):
     return tokenizer
 
 
-def bert_folder(folder, *, pooling="mean", prompts=None, seed=0):
+def bert_folder(folder, *, pooling="mean", prompts=None, seed=0, normalize=False):
     """Save a random BERT of two layers as sentence-transformers does, and return the folder."""
     import torch
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Normalize
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
@@ -65,8 +66,40 @@ def bert_folder(folder, *, pooling="mean", prompts=None, seed=0):
     BertModel(config).save_pretrained(raw)
     wordpiece(raw)
     BertTokenizerFast(tokenizer_file=str(raw / "tokenizer.json")).save_pretrained(raw)
-    modules = [Transformer(str(raw)), Pooling(HIDDEN, pooling)]
+    modules = [Transformer(str(raw)), Pooling(HIDDEN, pooling), *([Normalize()] * normalize)]
     SentenceTransformer(modules=modules, prompts=prompts).save(str(folder / "model"))
+    shutil.rmtree(raw)
+    return folder / "model"
+
+
+def roberta_folder(folder, *, seed=0):
+    """Save a random RoBERTa, whose positions begin behind the number of its padding token."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+
+    torch.manual_seed(seed)
+    config = RobertaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=65,
+        pad_token_id=WORDS.index("[PAD]"),
+        type_vocab_size=1,
+        initializer_range=0.3,
+    )
+    raw = folder / "raw"
+    raw.mkdir(parents=True)
+    RobertaModel(config).save_pretrained(raw)
+    wordpiece(raw)
+    names = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(raw / "tokenizer.json"), **names)
+    tokenizer.save_pretrained(raw)
+    modules = [Transformer(str(raw), max_seq_length=64), Pooling(HIDDEN, "mean")]
+    SentenceTransformer(modules=modules).save(str(folder / "model"))
     shutil.rmtree(raw)
     return folder / "model"
 

@@ -25,8 +25,6 @@ class Entry(NamedTuple):
 ENCODERS = {
     "sentence-transformer": Entry(
         "vecpress.encoders.sentence_transformer:SentenceTransformerEncoder",
-        "encode",
-        ("sentence_transformers", "torch"),
     ),
     "onnx": Entry("vecpress.encoders.onnx:OnnxEncoder", "onnx", ("onnxruntime", "tokenizers")),
     "static": Entry("vecpress.encoders.static:StaticEncoder", "static", ("tokenizers",)),

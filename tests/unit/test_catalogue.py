@@ -1,5 +1,6 @@
 """The catalogue: its entries build, say what their authors say, and names resolve."""
 
+import dataclasses
 import sys
 from types import ModuleType
 
@@ -150,7 +151,8 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(name):
         find(name)
     assert str(caught.value) == (
         f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
-        "static:ID_OR_FOLDER, distilled:MODEL, lexical:256"
+        "static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a transformer followed by :int8, such "
+        "as minilm:int8, computes in 8 bits"
     )
 
 
@@ -182,3 +184,29 @@ def test_weights_that_fit_no_encoders_are_refused_even_for_one():
         combine([HashEncoder()], (1.0, 2.0))
     with pytest.raises(ConfigError, match="at least one encoder, got none"):
         combine([], None)
+
+
+def test_a_transformer_of_any_name_computes_in_8_bits():
+    for name in ("minilm", "bge-small", "st:org/model"):
+        assert find(f"{name}:int8") == dataclasses.replace(find(name), precision="int8")
+    assert find("distilled:minilm:int8") == Distilled(model="minilm:int8", dim=256)
+
+
+@pytest.mark.parametrize("name", ["wordllama", "static:org/model", "onnx:folder"])
+def test_nothing_else_computes_in_8_bits(name):
+    with pytest.raises(ConfigError) as caught:
+        find(f"{name}:int8")
+    assert str(caught.value) == (
+        f"only a transformer can compute in 8 bits, got '{name}:int8': say {name}"
+    )
+
+
+@pytest.mark.parametrize("name", ["minlim:int8", "st::int8", ":int8"])
+def test_an_unknown_name_stays_unknown_in_8_bits(name):
+    with pytest.raises(ConfigError) as caught:
+        find(name)
+    assert str(caught.value).startswith(f"unknown model {name!r}; known: minilm, ")
+    assert str(caught.value).endswith(
+        "or st:ID_OR_FOLDER, onnx:FOLDER, static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a "
+        "transformer followed by :int8, such as minilm:int8, computes in 8 bits"
+    )

@@ -14,7 +14,7 @@ import tiny_models
 from pictures import picture, save
 from tiny_models import HIDDEN, PIXELS, TEXTS
 from vecpress import artifact
-from vecpress.encoders import sentence_transformer
+from vecpress.encoders import torch_engine
 from vecpress.encoders.lexical import Lexical
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
 from vecpress.errors import ConfigError, DataError, ModelError
@@ -115,10 +115,10 @@ def test_the_same_picture_in_two_files_gets_the_same_row(clip, tmp_path):
 def test_only_a_few_images_are_in_memory_at_once(clip, photos, monkeypatch):
     ours = encoder(clip)
     expected = ours.encode(photos * 10)
-    monkeypatch.setattr(sentence_transformer, "_OPEN", 3)
-    asked, own = [], ours._engine.encode
+    monkeypatch.setattr(torch_engine, "_OPEN", 3)
+    asked, own = [], ours._torch.library.encode
     monkeypatch.setattr(
-        ours._engine, "encode", lambda i, **kw: asked.append(len(i)) or own(i, **kw)
+        ours._torch.library, "encode", lambda i, **kw: asked.append(len(i)) or own(i, **kw)
     )
     np.testing.assert_allclose(ours.encode(photos), expected[:7], atol=2e-6)
     assert asked == [3, 3, 1]
@@ -162,9 +162,9 @@ def test_the_folders_own_default_prompt_is_not_for_images(clip, photos, tmp_path
     ours, told = encoder(copy), []
     np.testing.assert_allclose(ours.encode(photos), encoder(clip).encode(photos), atol=1e-6)
     # A model of chats would take it for images too, and None would let the default in.
-    own = ours._engine.encode
+    own = ours._torch.library.encode
     monkeypatch.setattr(
-        ours._engine, "encode", lambda i, **kw: told.append(kw["prompt"]) or own(i, **kw)
+        ours._torch.library, "encode", lambda i, **kw: told.append(kw["prompt"]) or own(i, **kw)
     )
     ours.encode(photos)
     assert told == [""]
@@ -216,7 +216,7 @@ def test_an_artifact_names_the_model_of_images_only_if_there_is_one(clip, bert, 
 def test_texts_and_images_of_unequal_width_are_refused(clip, photos, tmp_path, monkeypatch):
     wide = encoder(clip)
     monkeypatch.setattr(
-        SentenceTransformerEncoder, "_embed_texts", lambda self, texts, role: np.ones((1, 7))
+        SentenceTransformerEncoder, "_embed_texts", lambda self, texts, *_: np.ones((1, 7))
     )
     with pytest.raises(ModelError) as caught:
         wide.encode([photos[0], "a cat"])
@@ -266,8 +266,8 @@ def refusal(kind, encode, items):
 
 
 def test_a_model_of_texts_refuses_an_image_before_it_encodes_the_texts(bert, photos, monkeypatch):
-    ours = encoder(bert)
-    monkeypatch.setattr(ours._engine, "encode", lambda *a, **kw: pytest.fail("encoded"))
+    ours = encoder(bert, engine="torch")
+    monkeypatch.setattr(ours._torch.library, "encode", lambda *a, **kw: pytest.fail("encoded"))
     expected = (
         f"{str(bert)!r} encodes texts, got the image {photos[2].path}: choose a CLIP-style model "
         "such as clip-vit-b-32"

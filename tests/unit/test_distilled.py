@@ -20,6 +20,7 @@ from tiny_models import HIDDEN, SPECIAL, TEXTS, WORDS
 from vecpress import artifact
 from vecpress.encoders import distilled
 from vecpress.encoders.distilled import Distilled, DistilledEncoder, principal, zipf_weights
+from vecpress.encoders.kept import cache_of
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
 from vecpress.encoders.static import StaticEncoder
 from vecpress.errors import ArtifactError, ConfigError, ModelError
@@ -265,7 +266,7 @@ def test_an_interrupted_run_leaves_no_table(bert, kept, monkeypatch):
 
 def test_without_a_place_of_ones_own_the_home_folder_has_it(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert distilled._tables() == Path.home() / ".cache" / "vecpress" / "tables"
+    assert cache_of("tables") == Path.home() / ".cache" / "vecpress" / "tables"
 
 
 # --- what cannot be distilled ------------------------------------------------------------------

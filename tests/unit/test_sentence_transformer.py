@@ -1,4 +1,4 @@
-"""SentenceTransformerEncoder and files.locate, against the libraries they stand on."""
+"""SentenceTransformerEncoder with the engine torch, and files.locate, against the libraries they stand on."""
 
 import json
 import shutil
@@ -36,7 +36,8 @@ def copy(bert, tmp_path):
 
 
 def encoder(folder, **options):
-    return SentenceTransformerEncoder(model=str(folder), **options)
+    """Run by torch; test_onnx_engine.py holds the other engine against this one."""
+    return SentenceTransformerEncoder(model=str(folder), **({"engine": "torch"} | options))
 
 
 def configure(folder, **values):
@@ -151,7 +152,7 @@ def test_tokens_keep_their_order_over_batches(bert):
 
 def test_tokens_of_a_model_of_texts_and_images_are_embedded_too(tmp_path):
     ours = encoder(tiny_models.clip_folder(tmp_path / "clip"))
-    vocabulary = ours._engine.tokenizer.get_vocab()
+    vocabulary = ours._torch.library.tokenizer.get_vocab()
     rows = ours.encode_tokens([vocabulary["a</w>"], vocabulary["b</w>"]])
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     np.testing.assert_allclose(rows, ours.encode(["a", "b"]), atol=1e-5)
@@ -178,9 +179,9 @@ def test_a_model_without_a_transformers_tokenizer_has_no_tokens_to_give(tmp_path
 
 def test_token_embeddings_of_a_few_texts_only_are_held_at_once(bert, monkeypatch):
     ours = encoder(bert, document_pooling="cls")
-    asked, own = [], ours._engine.encode
+    asked, own = [], ours._torch.library.encode
     monkeypatch.setattr(
-        ours._engine, "encode", lambda t, **kw: asked.append(len(t)) or own(t, **kw)
+        ours._torch.library, "encode", lambda t, **kw: asked.append(len(t)) or own(t, **kw)
     )
     rows = ours.encode(MANY)
     assert asked == [256, len(MANY) - 256]
@@ -249,12 +250,13 @@ SPOILT = [
 ]
 
 
+@pytest.mark.parametrize("engine", ["torch", None])
 @pytest.mark.parametrize(("spoil", "reason"), SPOILT)
-def test_a_folder_that_does_not_load_is_named_with_the_reason(copy, spoil, reason):
+def test_a_folder_that_does_not_load_is_named_with_the_reason(copy, spoil, reason, engine):
     spoil(copy)
     message = f"^{str(copy)!r} is not a sentence-transformers model: .*{reason}"
     with pytest.raises(ModelError, match=f"(?s){message}"):
-        encoder(copy).encode(TEXTS)
+        encoder(copy, engine=engine).encode(TEXTS)
 
 
 # --- where models are -------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 import tiny_models
 from tiny_models import TEXTS, WORDS
-from vecpress.encoders.static import StaticEncoder
+from vecpress.encoders.static import StaticEncoder, sums
 from vecpress.errors import ModelError
 
 
@@ -160,3 +160,30 @@ def test_a_damaged_tokenizer_is_named(tmp_path, data):
     (folder / "tokenizer.json").write_bytes(data)
     with pytest.raises(ModelError, match=rf"^{folder}/tokenizer\.json is not a tokenizer: "):
         encoder(folder).encode(TEXTS)
+
+
+# --- adding up --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 5000])
+def test_rows_of_texts_of_all_lengths_are_added_up(rng, most):
+    table = rng.normal(size=(40, 6)).astype(np.float32)
+    lengths = rng.integers(0, most + 1, 60)
+    ids = rng.integers(0, 40, lengths.sum()).astype(np.int32)
+    expected, start = [], 0
+    for length in lengths:
+        expected.append(table.astype(np.float64)[ids[start : start + length]].sum(axis=0))
+        start += length
+    np.testing.assert_allclose(sums(table, ids, lengths), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_row_does_not_depend_on_its_neighbours(tmp_path):
+    ours = encoder(tiny_models.static_folder(tmp_path / "m"))
+    texts = [" ".join(WORDS[5 : 6 + i % 30]) for i in range(300)]
+    expected = np.concatenate([ours.encode([text]) for text in texts])
+    np.testing.assert_array_equal(ours.encode(texts), expected)
+    np.testing.assert_array_equal(ours.encode(texts[::-1])[::-1], expected)
+
+
+def test_no_texts_give_no_rows(tmp_path):
+    assert encoder(tiny_models.static_folder(tmp_path / "m")).encode([]).shape == (0, 24)

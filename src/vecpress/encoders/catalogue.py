@@ -81,6 +81,7 @@ CATALOGUE: dict[str, dict[str, Any]] = {
     "potion-base-8m": _static("minishlab/potion-base-8M"),
     "potion-retrieval-32m": _static("minishlab/potion-retrieval-32M"),
 }
+_INT8 = ":int8"
 _PREFIXES = {"st": "sentence-transformer", "onnx": "onnx", "static": "static"}
 
 
@@ -91,7 +92,9 @@ def find(name: str | Mapping[str, Any]) -> Encoder | FittedOnTexts:
         name: A key of `CATALOGUE`, or `st:ID_OR_FOLDER`, `onnx:FOLDER`, `static:ID_OR_FOLDER`,
             `distilled:MODEL` (the name of a transformer), `lexical:DIM`, or `module:Class` of your
             own; or a mapping of a `kind` and its options, such as
-            `{"kind": "onnx", "model": FOLDER, "query_prompt": "query: "}`.
+            `{"kind": "onnx", "model": FOLDER, "query_prompt": "query: "}`. A transformer's name
+            followed by `:int8`, such as `minilm:int8`, has it compute in 8 bits: two to three times
+            as fast, and slightly other vectors.
 
     Raises:
         ConfigError: the name is not one of these.
@@ -99,26 +102,41 @@ def find(name: str | Mapping[str, Any]) -> Encoder | FittedOnTexts:
     """
     if not isinstance(name, str):
         return registry.build(registry.ENCODERS, name)
-    if name in CATALOGUE:
-        return registry.build(registry.ENCODERS, CATALOGUE[name])
+    bare = name.removesuffix(_INT8)
+    options = _options(bare)
+    if options is not None and bare != name:
+        if options["kind"] != "sentence-transformer":
+            raise ConfigError(f"only a transformer can compute in 8 bits, got {name!r}: say {bare}")
+        options |= {"precision": "int8"}
+    if options is not None:
+        return registry.build(registry.ENCODERS, options)
     prefix, _, rest = name.partition(":")
-    if prefix in _PREFIXES and rest:
-        folder = Path(rest).expanduser()
-        model = str(folder.resolve()) if folder.is_dir() else rest  # an artifact may be moved
-        return registry.build(registry.ENCODERS, {"kind": _PREFIXES[prefix], "model": model})
     if prefix == "distilled" and rest:
         return registry.build(registry.ENCODERS, {"kind": "distilled", "model": rest})
     if prefix == "lexical":
         if rest and not rest.isdecimal():
             raise ConfigError(f"write lexical:256 (a number of dimensions), got {name!r}")
-        options = {"dim": int(rest)} if rest else {}
-        return registry.build(registry.ENCODERS, {"kind": "lexical", **options})
-    if rest and all(part.isidentifier() for part in prefix.split(".")):
+        dim = {"dim": int(rest)} if rest else {}
+        return registry.build(registry.ENCODERS, {"kind": "lexical", **dim})
+    if rest and bare == name and all(part.isidentifier() for part in prefix.split(".")):
         return registry.build(registry.ENCODERS, {"kind": name})
     raise ConfigError(
         f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
-        "static:ID_OR_FOLDER, distilled:MODEL, lexical:256"
+        "static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a transformer followed by :int8, such "
+        "as minilm:int8, computes in 8 bits"
     )
+
+
+def _options(name: str) -> dict[str, Any] | None:
+    """Give the options of a model of the catalogue, or of an id or folder; None for other names."""
+    if name in CATALOGUE:
+        return dict(CATALOGUE[name])
+    prefix, _, rest = name.partition(":")
+    if prefix not in _PREFIXES or not rest:
+        return None
+    folder = Path(rest).expanduser()
+    model = str(folder.resolve()) if folder.is_dir() else rest  # an artifact may be moved
+    return {"kind": _PREFIXES[prefix], "model": model}
 
 
 def combine(encoders: list[Encoder], weights: tuple[float, ...] | None) -> Encoder:

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from vecpress.arrays import Array, blocks, normalize
+from vecpress.encoders.tokens import SharedTokens, SharesTokens
 from vecpress.errors import ArtifactError, ConfigError
 from vecpress.images import image_digest
 from vecpress.stages import Encoder, Image, Item, Progress, Role, silent
@@ -60,11 +61,29 @@ class Concat:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     def encode(self, texts: Sequence[Item], *, role: Role = "document") -> Float32[Array, "n d"]:
-        """Embed each text or image with every encoder."""
-        return concatenate([e.encode(texts, role=role) for e in self.encoders], self.weights)
+        """Embed each text or image with every encoder, one after the other on all cores.
+
+        Encoders that share a tokenizer share its work.
+        """
+        return self.encode_sharing(texts, role=role, tokens=SharedTokens())
+
+    def encode_sharing(
+        self, texts: Sequence[Item], *, role: Role, tokens: SharedTokens
+    ) -> Float32[Array, "n d"]:
+        """Do as `encode` does; texts that are in `tokens` already are not split again."""
+        parts = [_encode(encoder, texts, role, tokens) for encoder in self.encoders]
+        return concatenate(parts, self.weights)
 
     def _scales(self) -> list[float]:
         return [float(w) ** 0.5 for w in self.weights or [1.0] * len(self.encoders)]
+
+
+def _encode(
+    encoder: Encoder, texts: Sequence[Item], role: Role, tokens: SharedTokens
+) -> Float32[Array, "n d"]:
+    if isinstance(encoder, SharesTokens):
+        return encoder.encode_sharing(texts, role=role, tokens=tokens)
+    return encoder.encode(texts, role=role)
 
 
 def concatenate(
@@ -126,21 +145,27 @@ class Cached:
             ArtifactError: the cache is damaged, or cannot be written.
             DataError: an image cannot be read.
         """
+        return self.encode_sharing(texts, role=role, tokens=SharedTokens())
+
+    def encode_sharing(
+        self, texts: Sequence[Item], *, role: Role, tokens: SharedTokens
+    ) -> Float32[Array, "n d"]:
+        """Do as `encode` does; texts that are in `tokens` already are not split again."""
         keys = [_key(text, role) for text in texts]
         missing = {k: t for k, t in zip(keys, texts, strict=True) if k not in self._known}
-        self._encode_missing(missing, role)
+        self._encode_missing(missing, role, tokens)
         if not keys:
             return np.empty((0, self.dim), np.float32)
         return _gather([self._known[key] for key in keys])
 
-    def _encode_missing(self, missing: dict[bytes, Item], role: Role) -> None:
+    def _encode_missing(self, missing: dict[bytes, Item], role: Role, tokens: SharedTokens) -> None:
         """Encode images, then the longest texts: like batches, and no surprise at the end."""
         order = sorted(missing.items(), key=_turn)
         if order:
             self.progress("encoding", 0, len(order))
         for rows in blocks(len(order), 256):
             keys, texts = zip(*order[rows], strict=True)
-            path = self._store(keys, self.encoder.encode(texts, role=role))
+            path = self._store(keys, _encode(self.encoder, texts, role, tokens))
             self._known.update({key: (path, row) for row, key in enumerate(keys)})
             self.progress("encoding", rows.stop, len(order))
 

@@ -6,9 +6,7 @@ a few additions, and needs neither torch nor the transformer.
 
 import hashlib
 import json
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,9 +24,10 @@ from vecpress.arrays import Array, blocks
 from vecpress.artifact import read_config, write_config
 from vecpress.encoders.catalogue import find
 from vecpress.encoders.items import only_texts
+from vecpress.encoders.kept import cache_of, keep, make_room
 from vecpress.encoders.static import StaticEncoder
+from vecpress.encoders.tokens import SharedTokens
 from vecpress.errors import ArtifactError, ConfigError, ModelError
-from vecpress.folders import new_folder
 from vecpress.stages import Encoder, FittedOnTexts, Item, Role
 
 _RECIPE = 1
@@ -86,9 +85,9 @@ class Distilled:
         assert isinstance(source, _Transformer)
         parts = json.dumps(["distilled", source.fingerprint, self.dim, _RECIPE])
         fingerprint = hashlib.sha256(parts.encode()).hexdigest()[:32]
-        home = _tables() / fingerprint
+        home = cache_of("tables") / fingerprint
         if not home.exists():
-            _make_room(home.parent)
+            make_room(home.parent, what="table")
             tokenizer = json.loads(source.tokenizer_json()) | {"padding": None, "truncation": None}
             stored = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
             _keep(home, self._distil(source, stored), stored, self.model)
@@ -165,8 +164,14 @@ class DistilledEncoder:
         Raises:
             ConfigError: there is an image among them.
         """
+        return self.encode_sharing(texts, role=role, tokens=SharedTokens())
+
+    def encode_sharing(
+        self, texts: Sequence[Item], *, role: Role, tokens: SharedTokens
+    ) -> Float32[Array, "n d"]:
+        """Do as `encode` does; texts that are in `tokens` already are not split again."""
         words = only_texts(texts, model=f"distilled:{self.model}")
-        return self._static.encode(words, role=role)
+        return self._static.encode_sharing(words, role=role, tokens=tokens)
 
 
 def principal(rows: Float32[Array, "n d"], dim: int) -> Float64[Array, "n {dim}"]:
@@ -208,24 +213,6 @@ def _vocabulary(tokenizer: str) -> tuple[dict[int, str], list[int]]:
     return names, [i for i in sorted(names) if i not in special and not _UNUSED.match(names[i])]
 
 
-def _tables() -> Path:
-    """Where tables are kept: beside what the command line keeps of encoders."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vecpress" / "tables"
-
-
-def _make_room(folder: Path) -> None:
-    """Find out before the work, not after it, whether its result can be kept."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder):
-            pass
-    except OSError as error:
-        raise ArtifactError(
-            f"cannot keep a table in {folder}: {error}: set XDG_CACHE_HOME to a folder that can be "
-            "written"
-        ) from error
-
-
 def _write(folder: Path, table: Float16[Array, "vocabulary d"], tokenizer: bytes) -> None:
     stored = safetensors.numpy.save({"embeddings": np.ascontiguousarray(table)})
     (folder / _FILES[0]).write_bytes(stored)  # `save_file` would keep it from other users
@@ -234,8 +221,7 @@ def _write(folder: Path, table: Float16[Array, "vocabulary d"], tokenizer: bytes
 
 def _keep(home: Path, table: Float16[Array, "vocabulary d"], tokenizer: str, model: str) -> None:
     """Write a folder that model2vec can read, unless another process was quicker."""
-    draft = home.with_name(f"{home.name}.{os.getpid()}")
-    with new_folder(draft, overwrite=True) as folder:
+    with keep(home) as folder:
         _write(folder, table, tokenizer.encode())
         digests = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in _FILES}
         config = {
@@ -252,12 +238,6 @@ def _keep(home: Path, table: Float16[Array, "vocabulary d"], tokenizer: str, mod
             "sha256": digests,
         }
         write_config(folder / "config.json", config)
-    try:
-        draft.rename(home)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        if not home.is_dir():
-            raise ArtifactError(f"cannot write {home}: {error}") from error
 
 
 def _read(home: Path, *, model: str) -> DistilledEncoder:

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from tokenizers import Tokenizer
 
 from vecpress.arrays import Array, normalize
+from vecpress.encoders.cores import cores
 from vecpress.encoders.files import digest
 from vecpress.encoders.items import only_texts
 from vecpress.errors import ConfigError, ModelError
@@ -44,7 +45,7 @@ class OnnxEncoder:
         document_prompt: Put before each document; None as above.
         pooling: How tokens become one vector; None reads 1_Pooling/config.json, else "mean".
         max_length: Tokens kept of a text.
-        threads: Threads of the engine; 0 takes one per core.
+        threads: Threads of the engine; 0 takes `OMP_NUM_THREADS`, else the cores there are.
     """
 
     model: str
@@ -76,7 +77,8 @@ class OnnxEncoder:
             raise ModelError(f"{self._folder} has no model.onnx and no onnx/model.onnx")
         options = onnxruntime.SessionOptions()
         options.enable_cpu_mem_arena = False  # it grows with the longest batch and never shrinks
-        options.intra_op_num_threads = self.threads
+        options.intra_op_num_threads = self.threads or cores()
+        options.inter_op_num_threads = 1
         try:
             return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors have no class in common but this

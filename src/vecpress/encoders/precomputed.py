@@ -92,7 +92,15 @@ def _check_start(path: Path, magic: bytes) -> None:
 
 def _parquet(path: Path) -> tuple[Array, Any]:
     parquet = registry.require("pyarrow.parquet", extra="parquet")
-    table = parquet.read_table(path)
+    return from_table(parquet.read_table(path), path)
+
+
+def from_table(table: Any, path: Path) -> tuple[Array, list[Any] | None]:
+    """Take the one column of lists, and perhaps ids, from an Arrow table, or from a part of one.
+
+    Raises:
+        DataError: there is no such column, or it is no matrix.
+    """
     lists = [field.name for field in table.schema if _is_list(field.type)]
     if len(lists) != 1:
         raise DataError(f"{path} must have one column of lists of numbers, got {lists or 'none'}")
@@ -103,10 +111,15 @@ def _parquet(path: Path) -> tuple[Array, Any]:
         raise DataError(f"the lists of {path} must all have the same length, without nulls")
     values = [chunk.to_numpy(zero_copy_only=False) for chunk in chunks]
     rows = np.concatenate(values or [np.empty(0, np.float32)])
-    name = next((n for n in ("_id", "id", "ids") if n in table.column_names), None)
+    name = id_column(table.column_names)
     if name and table[name].null_count:
         raise DataError(f"the column {name!r} of {path} must name every row, got nulls")
     return rows.reshape(len(column), *lengths), table[name].to_pylist() if name else None
+
+
+def id_column(names: Sequence[str]) -> str | None:
+    """Find the column that names the rows."""
+    return next((name for name in ("_id", "id", "ids") if name in names), None)
 
 
 def _is_list(kind: Any) -> bool:

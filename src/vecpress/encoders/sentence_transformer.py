@@ -1,29 +1,38 @@
-"""Any model that the library sentence-transformers loads: of texts, of images, or of both."""
+"""Any model in the layout of sentence-transformers: of texts, of images, or of both.
+
+A plain BERT of texts runs without torch, where onnxruntime is installed: see onnx_engine.py.
+Everything else runs as its own library runs it: see torch_engine.py.
+"""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float32
-from sentence_transformers import SentenceTransformer
 
+from vecpress import registry
 from vecpress.arrays import Array, blocks, normalize
+from vecpress.encoders.bert_folder import BertFolder, NotPlain, read_bert
 from vecpress.encoders.files import digest, locate
+from vecpress.encoders.graphs import can_make, graph_version
 from vecpress.encoders.items import no_images, split
+from vecpress.encoders.tokens import SharedTokens
 from vecpress.errors import ConfigError, ModelError
 from vecpress.head import LATER
-from vecpress.images import open_image
 from vecpress.stages import Image, Item, Role
 
-Pooling = Literal["cls", "mean"]
+if TYPE_CHECKING:  # each loads a large library
+    from tokenizers import Tokenizer
 
-_OPEN = 32
-"""Images in memory at once: the engine's batch; a photograph takes 36 MB."""
+    from vecpress.encoders.onnx_engine import OnnxEngine
+    from vecpress.encoders.torch_engine import TorchEngine
+
+Pooling = Literal["cls", "mean"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +51,10 @@ class SentenceTransformerEncoder:
         max_length: Tokens kept of a text; None takes the model's own limit.
         image_model: Hub id or folder of what encodes images, where `model` was trained to put
             texts into its space; None takes `model`.
+        precision: "int8" computes in 8 bits: other vectors (cosine to the full ones about .995 for
+            MiniLM), two to three times as fast; None in 32 bits.
+        engine: "onnx" or "torch"; None takes onnx where it is installed, the model is a plain BERT,
+            and the vectors are those of torch (to 1e-5).
     """
 
     model: str
@@ -52,6 +65,8 @@ class SentenceTransformerEncoder:
     document_pooling: Pooling | None = None
     max_length: int | None = None
     image_model: str | None = field(default=None, metadata=LATER)
+    precision: Literal["int8"] | None = field(default=None, metadata=LATER)
+    engine: Literal["onnx", "torch"] | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         for pooling in (self.query_pooling, self.document_pooling):
@@ -59,33 +74,85 @@ class SentenceTransformerEncoder:
                 raise ConfigError(f"pooling must be 'cls' or 'mean', got {pooling!r}")
         if self.max_length is not None and self.max_length < 1:
             raise ConfigError(f"max_length must be at least 1, got {self.max_length}")
+        if self.precision not in ("int8", None):
+            raise ConfigError(f"precision must be 'int8' or none, got {self.precision!r}")
+        if self.engine not in ("onnx", "torch", None):
+            raise ConfigError(f"engine must be 'onnx', 'torch' or none, got {self.engine!r}")
+        if self.engine == "torch" and self.precision is not None:
+            raise ConfigError(
+                "the engine 'torch' computes in 32 bits, got the precision 'int8': leave one of "
+                "the two out"
+            )
 
     @cached_property
-    def _engine(self) -> SentenceTransformer:
-        engine = _load(self.model, self.revision)
-        if self.max_length is not None:
-            engine.max_seq_length = self.max_length
-        return engine
+    def _bert(self) -> BertFolder | None:
+        """The model, where onnxruntime is to run it."""
+        if self.engine == "torch":
+            return None
+        asked = self.engine == "onnx" or self.precision is not None
+        if asked:
+            for package in ("onnxruntime", "tokenizers"):
+                registry.require(package, extra="onnx")
+        elif not (find_spec("onnxruntime") and find_spec("tokenizers")):
+            return None
+        try:
+            bert = self._plain()
+        except NotPlain as reason:
+            if not asked:
+                return None
+            what = "in 8 bits" if self.precision else "by onnxruntime"
+            raise ConfigError(
+                f"{self.model!r} cannot be run {what}, which takes a plain BERT of texts: {reason}"
+            ) from reason
+        if asked or (not bert.differs and can_make(bert, int8=False)):
+            return bert
+        return None
+
+    def _plain(self) -> BertFolder:
+        bert = read_bert(locate(self.model, revision=self.revision))
+        if bert.pooling is None and None in (self.query_pooling, self.document_pooling):
+            raise NotPlain("its pooling is neither 'cls' nor 'mean'")
+        if (length := self.max_length or bert.max_length) > bert.positions:
+            raise NotPlain(f"it reads at most {bert.positions} tokens, got max_length {length}")
+        return bert
 
     @cached_property
-    def _image_engine(self) -> SentenceTransformer:
-        return self._engine if self.image_model is None else _load(self.image_model)
+    def _onnx(self) -> "OnnxEngine | None":
+        if self._bert is None:
+            return None
+        from vecpress.encoders.onnx_engine import OnnxEngine
+
+        length = self.max_length or self._bert.max_length
+        return OnnxEngine(bert=self._bert, int8=self.precision is not None, max_length=length)
+
+    @cached_property
+    def _torch(self) -> "TorchEngine":
+        return _torch_engine(self.model, self.revision, self.max_length)
+
+    @cached_property
+    def _image_engine(self) -> "TorchEngine":
+        return self._torch if self.image_model is None else _torch_engine(self.image_model)
 
     @cached_property
     def dim(self) -> int:
         """Width of an embedding."""
-        if self._engine.supports("text"):
+        if self._onnx is not None:
+            return self._onnx.dim
+        if self._torch.supports("text"):
             return int(self.encode(["width"]).shape[1])
-        blank: list[Any] = [np.zeros((32, 32, 3), np.uint8)]
-        return int(self._engine.encode(blank, show_progress_bar=False).shape[1])
+        return self._torch.dim
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the models' files and of every option."""
-        options: list[Any] = [self.query_prompt, self.document_prompt, self.query_pooling]
+        """Digest of the models' files and of every option that shapes the vectors."""
+        options: list[object] = [self.query_prompt, self.document_prompt, self.query_pooling]
         options += [self.document_pooling, self.max_length]
         if self.image_model is not None:
             options.append(digest(locate(self.image_model)))
+        if self.precision is not None:
+            options.append([self.precision, graph_version()])
+        elif self._bert is not None and self._bert.differs:
+            options.append("onnx")
         files = digest(locate(self.model, revision=self.revision))
         return hashlib.sha256(json.dumps(["st", files, options]).encode()).hexdigest()[:32]
 
@@ -93,16 +160,23 @@ class SentenceTransformerEncoder:
         """Embed each text or image, in order.
 
         Raises:
+            ArtifactError: the graph kept of the model is damaged.
             ConfigError: the model does not encode what there is among them.
             DataError: an image cannot be read.
             ModelError: a model cannot be loaded, or texts and images get different widths.
         """
+        return self.encode_sharing(texts, role=role, tokens=SharedTokens())
+
+    def encode_sharing(
+        self, texts: Sequence[Item], *, role: Role, tokens: SharedTokens
+    ) -> Float32[Array, "n d"]:
+        """Do as `encode` does; texts that are in `tokens` already are not split again."""
         if not texts:
             return np.empty((0, self.dim), np.float32)
         words, images = split(texts)
         self._check(words, images)
-        parts = [self._embed_texts(words, role)] if words else []
-        parts += [self._embed_images(images, role)] if images else []
+        parts = [self._embed_texts(words, role, tokens)] if words else []
+        parts += [self._image_engine.embed_images(images, role=role)] if images else []
         if len({part.shape[1] for part in parts}) > 1:
             raise ModelError(
                 f"{self.model!r} gives texts {parts[0].shape[1]} dimensions and images "
@@ -137,105 +211,58 @@ class SentenceTransformerEncoder:
         own = [i for i in seen if not text.special_tokens_mask[i]]
         before = [text.ids[i] for i in seen if i < own[0]]
         after = [text.ids[i] for i in seen if i > own[-1]]
-        self._engine.eval()
         parts = [self._embed_ids([[*before, i, *after] for i in ids[some]])
                  for some in blocks(len(ids), 1024)]  # fmt: skip
         return np.concatenate(parts)
 
     @property
-    def _tokenizer(self) -> Any:
-        tokenizer = getattr(self._engine.tokenizer, "backend_tokenizer", None)
-        if tokenizer is None or not self._engine.supports("text"):
-            raise ConfigError(
-                f"{self.model!r} cannot be distilled: it is no transformer of texts with a "
-                "tokenizer.json"
-            )
-        return tokenizer
+    def _tokenizer(self) -> "Tokenizer":
+        return self._torch.tokenizer if self._onnx is None else self._onnx.tokenizer.library
 
-    @torch.inference_mode()
     def _embed_ids(self, rows: list[list[int]]) -> Float32[Array, "n d"]:
-        ids = torch.tensor(rows, device=self._engine.device)
-        features: dict[str, Any] = dict(self._engine.preprocess(["a"]))  # what this model takes
-        filled = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        filled["token_type_ids"] = torch.zeros_like(ids)
-        given = self._engine(features | {k: v for k, v in filled.items() if k in features})
-        tokens, pooling = given.get("token_embeddings"), self.document_pooling
-        if pooling is None:
-            pooled = given["sentence_embedding"]
-        else:
-            pooled = tokens[:, 0] if pooling == "cls" else tokens.mean(dim=1)
-        return pooled.float().cpu().numpy()
+        if self._onnx is None:
+            return self._torch.embed_ids(rows, pooling=self.document_pooling)
+        pooling = self.document_pooling or self._onnx.bert.pooling or "mean"
+        return self._onnx.embed_ids([np.array(row, np.int32) for row in rows], pooling=pooling)
 
     def _check(self, words: list[str], images: list[Image]) -> None:
         """Refuse what the model does not encode, before it encodes the rest."""
-        if words and not self._engine.supports("text"):
+        if words and self._onnx is None and not self._torch.supports("text"):
             raise ConfigError(
                 f"{self.model!r} encodes images, got the text {words[0][:40]!r}: choose a model of "
                 "both, such as clip-vit-b-32"
             )
-        if images and not self._image_engine.supports("image"):
+        if not images:
+            return
+        only_texts = self.image_model is None and self._onnx is not None
+        if only_texts or not self._image_engine.supports("image"):
             raise no_images(self.image_model or self.model, images[0])
 
-    def _embed_images(self, images: list[Image], role: Role) -> Float32[Array, "n d"]:
-        parts = []
-        for some in blocks(len(images), _OPEN):
-            pictures: list[Any] = [open_image(image) for image in images[some]]
-            parts.append(
-                self._image_engine.encode(
-                    pictures, prompt="", task=role, show_progress_bar=False, convert_to_numpy=True
-                )
-            )
-        return np.concatenate(parts)
-
-    def _embed_texts(self, texts: list[str], role: Role) -> Float32[Array, "n d"]:
-        common: dict[str, Any] = {
-            "prompt": self._prompt(role),
-            "task": role,  # some models have a route for each
-            "show_progress_bar": False,
-        }
-        pooling = self.query_pooling if role == "query" else self.document_pooling
-        if pooling is None:
-            return self._engine.encode(self._as_texts(texts), convert_to_numpy=True, **common)
-        # a few at a time: token embeddings take hundreds of times the room of a text's
-        parts = [texts[some] for some in blocks(len(texts), 256)]
-        return np.concatenate([self._pool(part, pooling, common) for part in parts])
-
-    def _as_texts(self, texts: list[str]) -> list[Any]:
-        """Say that they are texts, where the engine would open one that is a path or an address."""
-        if self._engine.modalities == ["text"]:
-            return texts
-        return [{"text": text} for text in texts]
-
-    def _pool(
-        self, texts: list[str], pooling: Pooling, common: dict[str, Any]
+    def _embed_texts(
+        self, texts: list[str], role: Role, tokens: SharedTokens
     ) -> Float32[Array, "n d"]:
-        try:
-            tokens = self._engine.encode(
-                self._as_texts(texts),
-                output_value="token_embeddings",
-                convert_to_numpy=False,
-                **common,
-            )
-        except KeyError as error:
-            raise ConfigError(
-                f"{self.model!r} gives no tokens to pool, as CLIP-style models do not: leave the "
-                f"pooling {pooling!r} out"
-            ) from error
-        rows = [t[0].float() if pooling == "cls" else t.float().mean(dim=0) for t in tokens]
-        return torch.stack(rows).cpu().numpy()
+        pooling = self.query_pooling if role == "query" else self.document_pooling
+        if self._onnx is None:
+            prompt = self._prompt(role, self._torch.prompts)
+            return self._torch.embed(texts, prompt=prompt, pooling=pooling, role=role)
+        prompt = self._prompt(role, self._onnx.bert.prompts)
+        prompted = [prompt + text for text in texts]
+        pooling = pooling or self._onnx.bert.pooling or "mean"
+        return self._onnx.embed(prompted, pooling=pooling, tokens=tokens)
 
-    def _prompt(self, role: Role) -> str:
+    def _prompt(self, role: Role, own: Mapping[str, str]) -> str:
         given = self.query_prompt if role == "query" else self.document_prompt
         if given is not None:
             return given
-        own = self._engine.prompts
         names = ["query"] if role == "query" else ["document", "passage", "corpus"]
         return next((prompt for name in names if (prompt := own.get(name))), "")
 
 
-def _load(model: str, revision: str | None = None) -> SentenceTransformer:
-    folder = locate(model, revision=revision)
-    try:
-        return SentenceTransformer(str(folder), local_files_only=True)
-    except Exception as error:  # its own, and those of transformers, safetensors and torch
-        raise ModelError(f"{model!r} is not a sentence-transformers model: {error}") from error
+def _torch_engine(
+    model: str, revision: str | None = None, max_length: int | None = None
+) -> "TorchEngine":
+    for package in ("torch", "sentence_transformers"):
+        registry.require(package, extra="encode")
+    from vecpress.encoders.torch_engine import TorchEngine
+
+    return TorchEngine(model=model, revision=revision, max_length=max_length)

@@ -10,15 +10,22 @@ from typing import NamedTuple
 
 import numpy as np
 import safetensors.numpy
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from safetensors import SafetensorError
-from tokenizers import Tokenizer
 
 from vecpress.arrays import Array, blocks, normalize
 from vecpress.encoders.files import locate
 from vecpress.encoders.items import only_texts
+from vecpress.encoders.text_tokenizer import TextTokenizer, read_tokenizer
+from vecpress.encoders.tokens import Ids, SharedTokens
 from vecpress.errors import ConfigError, ModelError
 from vecpress.stages import Item, Role
+
+_AT_ONCE = 1024
+"""Texts looked up at a time."""
+
+_TOKENS = 4096
+"""Rows of the table added up at a time."""
 
 
 class _Layout(NamedTuple):
@@ -66,15 +73,9 @@ class StaticEncoder:
         raise ModelError(f"{folder} is not a model2vec folder: no model.safetensors with tokenizer")
 
     @cached_property
-    def _tokenizer(self) -> Tokenizer:
+    def _tokenizer(self) -> TextTokenizer:
         folder, layout = self._files
-        try:
-            tokenizer = Tokenizer.from_file(str(folder / layout.tokenizer))
-        except Exception as error:  # the library raises this very class
-            raise ModelError(f"{folder / layout.tokenizer} is not a tokenizer: {error}") from error
-        tokenizer.no_padding()
-        tokenizer.no_truncation()  # done below, after unknown tokens are dropped
-        return tokenizer
+        return read_tokenizer(folder / layout.tokenizer)
 
     @cached_property
     def _table(self) -> Float32[Array, "rows d"]:
@@ -94,8 +95,9 @@ class StaticEncoder:
     @cached_property
     def _unknown(self) -> int:
         """The id of the token for what is not in the vocabulary; it says nothing of a text."""
-        name = getattr(self._tokenizer.model, "unk_token", None)
-        found = self._tokenizer.token_to_id(name) if name else None
+        library = self._tokenizer.library
+        name = getattr(library.model, "unk_token", None)
+        found = library.token_to_id(name) if name else None
         return -1 if found is None or self._files[1] is not _LAYOUTS[0] else found
 
     @cached_property
@@ -117,16 +119,50 @@ class StaticEncoder:
         Raises:
             ConfigError: there is an image among them.
         """
+        return self.encode_sharing(texts, role=role, tokens=SharedTokens())
+
+    def encode_sharing(
+        self, texts: Sequence[Item], *, role: Role, tokens: SharedTokens
+    ) -> Float32[Array, "n d"]:
+        """Do as `encode` does; texts that are in `tokens` already are not split again."""
         words = only_texts(texts, model=self.model)
         out = np.zeros((len(words), self.dim), np.float32)
-        for rows in blocks(len(words), 512):
-            encodings = self._tokenizer.encode_batch_fast(words[rows], add_special_tokens=False)
-            ids = [[i for i in e.ids if i != self._unknown][: self.max_length] for e in encodings]
-            lengths = np.array([len(i) for i in ids])
-            filled = np.flatnonzero(lengths)
-            if len(filled):
-                gathered = self._table[np.concatenate([ids[i] for i in filled])]
-                starts = np.concatenate([[0], np.cumsum(lengths[filled])[:-1]])
-                sums = np.add.reduceat(gathered, starts, axis=0)
-                out[rows][filled] = sums / lengths[filled, None]
+        for rows in blocks(len(words), _AT_ONCE):
+            ids, lengths = self._known(tokens.of(self._tokenizer, words[rows]))
+            out[rows] = sums(self._table, ids, lengths)
         return normalize(out)
+
+    def _known(self, split: Sequence[Ids]) -> tuple[Ids, Int64[Array, " n"]]:
+        """Drop what is unknown, then what is too long; give the ids end to end, and how many."""
+        lengths = np.array([len(ids) for ids in split])
+        ids = np.concatenate(split) if split else np.empty(0, np.int32)
+        text = np.repeat(np.arange(len(split)), lengths)
+        known = ids != self._unknown
+        ids, text = ids[known], text[known]
+        lengths = np.bincount(text, minlength=len(split))
+        if self.max_length is None:
+            return ids, lengths
+        place = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return ids[place < self.max_length], np.minimum(lengths, self.max_length)
+
+
+def sums(
+    table: Float32[Array, "rows d"], ids: Ids, lengths: Int64[Array, " n"]
+) -> Float32[Array, "n d"]:
+    """Add up the rows of each text, whose ids lie end to end; no ids, a zero row.
+
+    Texts of one length are gathered and added together, a few thousand tokens at a time: they stay
+    in the processor's cache, where all rows of all texts would be written out and read back.
+    """
+    out = np.zeros((len(lengths), table.shape[1]), np.float32)
+    starts = np.cumsum(lengths) - lengths
+    order = np.argsort(lengths, kind="stable")
+    for length, first in zip(*np.unique(lengths[order], return_index=True), strict=True):
+        if length == 0:
+            continue
+        same = order[first : np.searchsorted(lengths[order], length, side="right")]
+        ones = np.ones((1, length), np.float32)
+        for some in blocks(len(same), max(1, _TOKENS // int(length))):
+            found = ids[starts[same[some], None] + np.arange(length)]
+            out[same[some]] = (ones @ table.take(found, axis=0))[:, 0]
+    return out

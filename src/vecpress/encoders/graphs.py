@@ -1,0 +1,105 @@
+"""Graphs of BERT-type models: made once for each model, precision and way of making, and kept."""
+
+import hashlib
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import safetensors.numpy
+
+from vecpress import registry
+from vecpress.artifact import read_config, write_config
+from vecpress.digests import file_digest
+from vecpress.encoders.bert_folder import BertFolder, tensor_shapes
+from vecpress.encoders.kept import cache_of, keep, make_room
+from vecpress.errors import ArtifactError
+
+_LAYOUT = 1
+"""Of the config.json that is kept."""
+
+_BUILD = 1
+"""Another number here whenever the same model would give other vectors, or another graph."""
+
+_GRAPH, _WEIGHTS = "model.onnx", "weights.bin"
+
+
+def can_make(bert: BertFolder, *, int8: bool) -> bool:
+    """Say whether the graph is there, or could be made with what is installed."""
+    return find_spec("onnx") is not None or _home(bert, int8=int8).is_dir()
+
+
+def graph_version() -> int:
+    """Give the number of the way in which graphs are made."""
+    return _BUILD
+
+
+@contextmanager
+def graph_of(bert: BertFolder, *, int8: bool) -> Generator[Path]:
+    """Give the file of a model's graph: kept in `~/.cache/vecpress/graphs`, or made now.
+
+    Where nothing can be written it is made for this once.
+
+    Raises:
+        ArtifactError: the graph kept is damaged.
+        MissingExtraError: it must be made, and `onnx` is not installed.
+    """
+    home = _home(bert, int8=int8)
+    if not home.is_dir():
+        try:
+            make_room(home.parent, what="graph")
+        except ArtifactError:
+            with TemporaryDirectory() as folder:
+                _make(bert, Path(folder), int8=int8)
+                yield Path(folder) / _GRAPH
+            return
+        with keep(home) as folder:
+            _make(bert, folder, int8=int8)
+    _check(home)
+    yield home / _GRAPH
+
+
+def _home(bert: BertFolder, *, int8: bool) -> Path:
+    shapes = ("model_type", "num_hidden_layers", "num_attention_heads", "layer_norm_eps")
+    config = [bert.config.get(name) for name in (*shapes, "pad_token_id")]
+    parts = ["graph", _BUILD, int8, file_digest(bert.weights), config]
+    return cache_of("graphs") / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _make(bert: BertFolder, folder: Path, *, int8: bool) -> None:
+    onnx = registry.require("onnx", extra="onnx")
+    from vecpress.encoders.bert_graph import bert_graph  # imports onnx, which few need
+
+    tensors = safetensors.numpy.load_file(bert.weights)
+    weights = {name: tensors[bert.prefix + name] for name in tensor_shapes(bert.config)}
+    model = bert_graph(bert.config, weights, int8=int8, first_position=bert.first_position)
+    path = folder / _GRAPH
+    onnx.save(
+        model, path, save_as_external_data=True, location=_WEIGHTS, size_threshold=1024
+    )  # the engine then maps the weights instead of reading them
+    config = {
+        "format_version": _LAYOUT,
+        "model": str(bert.folder),
+        "precision": "int8" if int8 else "float32",
+        "bytes": {name: (folder / name).stat().st_size for name in (_GRAPH, _WEIGHTS)},
+    }
+    write_config(folder / "config.json", config)
+
+
+def _check(home: Path) -> None:
+    """Compare sizes only: hashing the weights would take as long as loading them."""
+    try:
+        sizes = read_config(home / "config.json", known=_LAYOUT)["bytes"]
+        wrong = [name for name, size in sizes.items() if (home / name).stat().st_size != size]
+    except (OSError, KeyError) as error:
+        raise ArtifactError(
+            f"the graph kept in {home} is damaged: delete this folder, and it is made again "
+            f"({error})"
+        ) from error
+    if wrong:
+        raise ArtifactError(
+            f"the graph kept in {home} is damaged: delete this folder, and it is made again "
+            f"({', '.join(wrong)} has another size)"
+        )
