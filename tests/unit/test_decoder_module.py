@@ -42,6 +42,22 @@ def test_every_affine_part_is_folded_in(widths, residual, paper):
     assert (out > 0).any()
 
 
+def test_it_learns_as_its_layers_do_one_after_the_other():
+    """LayerNorm's gain and shift go into the weight, which no gradient may notice."""
+    module = shaken(Decoder((7, 5, 4), paper=True)).double().train()
+    first, second = module.layers
+    x = torch.from_numpy(rows(12, 7)).double()
+    plain = [first.linear(module.before(x))]
+    plain.append(torch.nn.functional.leaky_relu(first.norm(plain[0]), 0.2))
+    plain.append(torch.nn.functional.leaky_relu(second.norm(second.linear(plain[1])), 0.2))
+    weight = torch.from_numpy(rows(12, 4, seed=1)).double()
+    parameters = dict(module.named_parameters())
+    wanted = torch.autograd.grad((plain[-1] * weight).sum(), parameters.values())
+    found = torch.autograd.grad((module(x) * weight).sum(), parameters.values())
+    for name, ours, theirs in zip(parameters, found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-11, err_msg=name)
+
+
 def test_it_computes_what_its_parts_say():
     """LayerNorm, two layers and the map added to them, written out in numpy."""
     module = shaken(Decoder((4, 3, 2), paper=True, residual=True))

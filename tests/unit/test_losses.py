@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vecpress import losses
+from vecpress.errors import ConfigError
 from vecpress.losses import similarity_matching
 
 
@@ -73,6 +74,56 @@ def test_it_is_the_formula_in_float32_too():
     loss = similarity_matching(torch.from_numpy(outputs), torch.from_numpy(targets), (4, 12, 24))
     assert loss.dtype == torch.float32
     np.testing.assert_allclose(loss.item(), loss_slowly(outputs, targets, (4, 12, 24)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 21])
+def test_cut_into_tiles_it_is_the_same_loss_and_gradient(monkeypatch, n):
+    """Batches beyond a tile are cut; whole ones are checked against the formula."""
+    rng = np.random.default_rng(n)
+    outputs, targets = t64(rng.normal(size=(n, 9))).requires_grad_(), t64(rng.normal(size=(n, 5)))
+    with torch.no_grad():
+        outputs[n // 2] = 0
+    whole = similarity_matching(outputs, targets, (2, 2, 3, 8))
+    (slope,) = torch.autograd.grad(whole, outputs)
+    monkeypatch.setattr(losses, "_SIDE", 8)
+    tiled = similarity_matching(outputs, targets, (2, 2, 3, 8))
+    np.testing.assert_allclose(tiled.item(), whole.item(), rtol=1e-13)
+    np.testing.assert_allclose(torch.autograd.grad(tiled, outputs)[0], slope, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(
+        tiled.item(), loss_slowly(outputs.detach().numpy(), targets.numpy(), (2, 2, 3, 8))
+    )
+    if n == 21:
+        with torch.no_grad():
+            outputs[n // 2] = 1  # a zero row is where no finite difference is
+        assert torch.autograd.gradcheck(
+            lambda out: similarity_matching(out, targets, (2, 2, 3, 8)), (outputs,)
+        )
+
+
+def test_the_gradient_is_that_of_the_formula_written_with_autograd():
+    rng = np.random.default_rng(6)
+    outputs = torch.from_numpy(rng.normal(size=(300, 24)).astype(np.float32)).requires_grad_()
+    targets = torch.from_numpy(rng.normal(size=(300, 30)).astype(np.float32))
+    wanted, total = losses.cosines(targets, targets).fill_diagonal_(0), 0
+    for m in (4, 12, 24):
+        found = losses.cosines(outputs[:, :m], outputs[:, :m])
+        total = total + (found - found.diag().diag() - wanted).square().mean()
+    loss = similarity_matching(outputs, targets, (4, 12, 24))
+    np.testing.assert_allclose(loss.item(), total.item(), rtol=1e-6)
+    ours, theirs = (torch.autograd.grad(3 * cost, outputs)[0] for cost in (loss, total))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5 * float(theirs.abs().max()))
+
+
+def test_targets_are_constants():
+    outputs, targets = t64([[1, 2], [2, 1]]), t64([[1, 0], [0, 1]]).requires_grad_()
+    with pytest.raises(
+        ConfigError,
+        match=r"^the targets of similarity_matching are constants: detach them first$",
+    ):
+        similarity_matching(outputs, targets, (2,))
+    with torch.no_grad():
+        assert similarity_matching(outputs, targets, (2,)).item() > 0
+    assert not similarity_matching(outputs, targets.detach(), (2,)).requires_grad
 
 
 def test_outputs_that_keep_every_cosine_cost_nothing():

@@ -22,9 +22,18 @@ class Layer(nn.Module):
         self.linear = nn.utils.skip_init(nn.Linear, in_dim, dim)  # leaves torch's global seed alone
         self.norm = nn.BatchNorm1d(dim) if paper else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Give what the next layer takes."""
-        h = self.linear(x)
+    def forward(self, x: Tensor, before: nn.LayerNorm | None = None) -> Tensor:
+        """Give what the next layer takes.
+
+        Args:
+            x: What it takes, centred and scaled already if there is a LayerNorm before.
+            before: LayerNorm whose gain and shift are still to be applied. They go into the weight,
+                so that no gradient has to be multiplied back to the input.
+        """
+        weight, bias = self.linear.weight, self.linear.bias
+        if before is not None:
+            weight, bias = weight * before.weight, bias + weight @ before.bias
+        h = nn.functional.linear(x, weight, bias)
         return h if self.norm is None else nn.functional.leaky_relu(self.norm(h), SLOPE)
 
     def silence(self) -> None:
@@ -98,8 +107,13 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give the output, not renormalized."""
-        h = x if self.before is None else self.before(x)
-        for layer in self.layers:
+        first, *others = self.layers
+        if self.before is None or (self.training and self.dropout):
+            h = first(self._drop(x if self.before is None else self.before(x)))
+        else:
+            plain = nn.functional.layer_norm(x, self.before.normalized_shape, eps=self.before.eps)
+            h = first(plain, self.before)
+        for layer in others:
             h = layer(self._drop(h))
         return h if self.skip is None else h + self.skip(x)
 

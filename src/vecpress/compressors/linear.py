@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from vecpress.arrays import Array, blocks
+from vecpress.arrays import Array
 from vecpress.errors import ConfigError
 from vecpress.head import Head
+from vecpress.sketches import Moments
 from vecpress.stages import Log, Progress, TrainingSet, silent, unlogged
 
 
@@ -146,19 +147,24 @@ class Spectrum:
             ConfigError: there are no documents.
         """
         documents = training.documents
-        n, width = documents.shape
-        if n == 0:
+        if len(documents) == 0:
             raise ConfigError("PCA needs at least one document, got none")
-        moment, mean = np.zeros((width, width)), np.zeros(width)
-        for rows in blocks(n, 8192):
-            block = np.asarray(documents[rows], np.float32)
-            moment += block.T @ block
-            mean += block.sum(axis=0, dtype=np.float64)
-        mean = mean / n if centre else np.zeros(width)
-        values, vectors = np.linalg.eigh(moment / n - np.outer(mean, mean))
+        moments = Moments(documents.shape[1])
+        moments.add(documents)
+        return cls.of_moments(moments, centre=centre)
+
+    @classmethod
+    def of_moments(cls, moments: Moments, *, centre: bool = False) -> "Spectrum":
+        """Decompose what a stream of documents left behind.
+
+        Raises:
+            ConfigError: it saw none.
+        """
+        mean = moments.mean() if centre else np.zeros(moments.dim)
+        values, vectors = np.linalg.eigh(moments.second(centre=centre))
         axes = vectors[:, ::-1].T
         largest = np.abs(axes).argmax(axis=1)
-        axes = axes * np.sign(axes[np.arange(width), largest])[:, None]
+        axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
         return cls(values=np.maximum(values[::-1], 0), axes=axes, mean=mean)
 
     def scale(self, dim: int, gamma: float) -> Float64[Array, " {dim}"]:

@@ -1,15 +1,22 @@
 """What every scalar quantizer fits: borders and levels per dimension, and how they are found."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 
 from vecpress.arrays import Array, blocks, normalize, pack, unpack
 from vecpress.errors import ConfigError
 from vecpress.quantizers.checks import check_codes, check_embeddings
+from vecpress.sketches import Histogram
 
 _ROWS = 16384  # rows worked on at a time: bounds the temporaries
+_VALUES = 2**16  # values compared at a time: they stay in a processor's own cache
+_COLUMN = 2048  # values of a dimension looked up at a time
+_GRID = 4096  # places of a dimension's range
+_FEW = 1024  # rows for which no grid is worth making
+_NARROW = np.float32(1e-30)  # borders this close have no grid
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,13 +131,60 @@ class ScalarCodec:
     def _cells(self, x: Float32[Array, "n d"]) -> UInt8[Array, "n d"]:
         """Count the borders at or below each value."""
         cells = np.zeros(x.shape, np.uint8)
-        if self.bits <= 4:
-            for border in self.borders.T:
-                cells += x >= border
+        if self.bits > 4:
+            few = len(x) < _FEW
+            counts = [_among(b) if few else _Places(b).count_below for b in self.borders]
+            for rows in blocks(len(x), _COLUMN):
+                for j, column in enumerate(np.ascontiguousarray(x[rows].T)):
+                    cells[rows, j] = counts[j](column)
             return cells
-        for j, column in enumerate(np.ascontiguousarray(x.T)):
-            cells[:, j] = np.searchsorted(self.borders[j], column, side="right")
+        side = max(_VALUES // x.shape[1], 1)
+        above = np.empty((min(side, len(x)), x.shape[1]), np.bool_)
+        for rows in blocks(len(x), side):
+            values, counted = x[rows], cells[rows]
+            for border in self.borders.T:
+                over = np.greater_equal(values, border, out=above[: len(values)])
+                np.add(counted, over.view(np.uint8), out=counted)
         return cells
+
+
+class _Places:
+    """One dimension's borders by place: an even grid tells all but the last comparison.
+
+    Rounding keeps order, so borders in places below a value's own are below it, and those above
+    are above. What is left is to compare it with the border in its own place; where there are
+    several, it is looked for among all.
+    """
+
+    def __init__(self, borders: Float32[Array, " cuts"]) -> None:
+        self.borders = borders
+        width = borders[-1] - borders[0]
+        self.scale = np.float32(_GRID - 1) / width if width > _NARROW else np.float32(0)
+        own = self._place(borders)
+        there = np.bincount(own, minlength=_GRID)
+        self.below = (np.cumsum(there) - there).astype(np.uint8)
+        self.crowded = there > 1
+        self.is_crowded = bool(self.crowded.any())
+        self.first = np.full(_GRID, np.inf, np.float32)
+        self.first[own[::-1]] = borders[::-1]
+
+    def count_below(self, values: Float32[Array, " n"]) -> UInt8[Array, " n"]:
+        """Count the borders at or below each value."""
+        place = self._place(values)
+        counted = self.below[place]
+        counted += values >= self.first[place]
+        if self.is_crowded:
+            unsure = np.flatnonzero(self.crowded[place])
+            counted[unsure] = np.searchsorted(self.borders, values[unsure], side="right")
+        return counted
+
+    def _place(self, values: Float32[Array, " n"]) -> Int64[Array, " n"]:
+        place = (values - self.borders[0]) * self.scale
+        return np.clip(place, 0, _GRID - 1, out=place).astype(np.intp)
+
+
+def _among(borders: Float32[Array, " cuts"]) -> Callable[[Array], Array]:
+    return lambda values: np.searchsorted(borders, values, side="right")
 
 
 def sorted_columns(x: Float32[Array, "n d"], rotation: Array | None) -> Float32[Array, "d n"]:
@@ -151,6 +205,15 @@ def cell_means(
         lower = np.concatenate([border[:1], border])
         levels[j] = np.where(mass > 0, means, lower)
     return inside(levels, borders)
+
+
+def histogram_means(
+    histogram: Histogram, borders: Float32[Array, "d cuts"]
+) -> Float32[Array, "d cells"]:
+    """Do what `cell_means` does, for a stream; see `Histogram` for how near it comes."""
+    means, masses = histogram.means(borders.astype(np.float64))
+    lower = np.concatenate([borders[:, :1], borders], axis=1)
+    return inside(np.where(masses > 0, means, lower).astype(np.float32), borders)
 
 
 def inside(

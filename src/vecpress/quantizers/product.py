@@ -14,7 +14,7 @@ from vecpress.arrays import Array, blocks, normalize, pack, unpack
 from vecpress.errors import ConfigError
 from vecpress.quantizers.checks import check_codes, check_embeddings, check_range
 
-_ROWS = 4096  # rows worked on at a time: bounds the temporaries
+_ROWS = 1024  # rows worked on at a time: bounds the temporaries
 _FIRST_ROUNDS = 25  # of k-means before the first rotation of OPQ
 _ROUNDS = 4  # of k-means per round of OPQ
 
@@ -54,15 +54,20 @@ class ProductCodec:
             ShapeError: the rows are not `dim` wide.
         """
         check_embeddings(embeddings, dim=self.dim)
-        groups = self.centroids.shape[0]
+        groups, _, width = self.centroids.shape
         codes = np.empty((len(embeddings), self.code_bytes), np.uint8)
+        # |x - c|^2 / 2 without |x|^2, which all centroids share; in float64, so that a centroid
+        # is nearest to itself.
+        centroids = self.centroids.astype(np.float64)
+        halves = (centroids**2).sum(axis=2) / 2
         for rows in blocks(len(embeddings), _ROWS):
-            placed = self.project(embeddings[rows]).reshape(-1, groups, self.centroids.shape[2])
+            placed = self.project(embeddings[rows]).reshape(-1, groups, width)
+            points = np.ascontiguousarray(placed.transpose(1, 0, 2), np.float64)
             numbers = np.empty((len(placed), groups), np.uint8)
-            for group, centroids in enumerate(self.centroids.astype(np.float64)):
-                # |x - c|^2 without |x|^2, which all centroids share; in float64, so that a
-                # centroid is nearest to itself.
-                far = (centroids**2).sum(axis=1) / 2 - placed[:, group] @ centroids.T
+            far = np.empty((len(placed), centroids.shape[1]))
+            for group in range(groups):
+                np.matmul(points[group], centroids[group].T, out=far)
+                np.subtract(halves[group], far, out=far)
                 numbers[:, group] = far.argmin(axis=1)
             codes[rows] = pack(numbers, self.bits)
         return codes

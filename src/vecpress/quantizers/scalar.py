@@ -3,6 +3,7 @@
 They differ only in where they cut; what they fit is always a `ScalarCodec`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,8 +12,15 @@ from jaxtyping import Float32, Float64
 from vecpress.arrays import Array, blocks
 from vecpress.errors import ConfigError
 from vecpress.head import LATER
-from vecpress.quantizers.cells import ScalarCodec, cell_means, inside, sorted_columns
+from vecpress.quantizers.cells import (
+    ScalarCodec,
+    cell_means,
+    histogram_means,
+    inside,
+    sorted_columns,
+)
 from vecpress.quantizers.checks import check_block, check_range, need_some
+from vecpress.sketches import Histogram
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +57,26 @@ class Percentile:
         """
         return equal_mass(calibration, self.bits, _rotation(self, calibration.shape[1], seed))
 
+    def fit_histogram(self, histogram: Histogram, *, seed: int = 0) -> ScalarCodec:
+        """Cut at the quantiles of a stream: borders are within a step of those of its rows.
+
+        Args:
+            histogram: With `rotate`, of rows that `random_rotation` has turned by this seed.
+            seed: As in `fit`.
+
+        Raises:
+            ConfigError: it has seen fewer rows than there are cells.
+        """
+        _check_rows(histogram.count, self.bits)
+        cuts = np.arange(1, 2**self.bits) / 2**self.bits
+        borders = histogram.quantiles(cuts).astype(np.float32)
+        return ScalarCodec(
+            borders=borders,
+            levels=histogram_means(histogram, borders),
+            bits=self.bits,
+            rotation=_rotation(self, histogram.dim, seed),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class LloydMax:
@@ -80,13 +108,25 @@ class LloydMax:
         """
         codec = self._start().fit(calibration, seed=seed)
         columns = sorted_columns(calibration, codec.rotation)
+        return self._settled(codec, lambda borders: cell_means(columns, borders))
+
+    def fit_histogram(self, histogram: Histogram, *, seed: int = 0) -> ScalarCodec:
+        """Do the same for a stream, as `Percentile.fit_histogram`.
+
+        Raises:
+            ConfigError: it has seen fewer rows than there are cells.
+        """
+        codec = self._start().fit_histogram(histogram, seed=seed)
+        return self._settled(codec, lambda borders: histogram_means(histogram, borders))
+
+    def _settled(self, codec: ScalarCodec, means: Callable[[Array], Array]) -> ScalarCodec:
         borders, levels = codec.borders, codec.levels
         for _ in range(self.iterations):
             middles = (levels[:, 1:] + levels[:, :-1]) / 2
             if np.array_equal(middles, borders):
                 break
             borders = np.ascontiguousarray(middles)
-            levels = cell_means(columns, borders)
+            levels = means(borders)
         return replace(codec, borders=borders, levels=levels)
 
     def _start(self) -> Percentile:
@@ -210,14 +250,9 @@ def equal_mass(
     Raises:
         ConfigError: there are fewer calibration embeddings than cells.
     """
-    cells = 2**bits
-    if len(calibration) < cells:
-        raise ConfigError(
-            f"{bits}-bit cells need at least {cells} calibration embeddings, "
-            f"got {len(calibration)}: give more documents, or ask for fewer bits"
-        )
+    _check_rows(len(calibration), bits)
     columns = sorted_columns(calibration, rotation)
-    cuts = np.arange(1, cells) / cells
+    cuts = np.arange(1, 2**bits) / 2**bits
     borders = np.quantile(columns, cuts, axis=1).T.astype(np.float32)
     return ScalarCodec(
         borders=np.ascontiguousarray(borders),
@@ -225,6 +260,14 @@ def equal_mass(
         bits=bits,
         rotation=rotation,
     )
+
+
+def _check_rows(n: int, bits: int) -> None:
+    if n < 2**bits:
+        raise ConfigError(
+            f"{bits}-bit cells need at least {2**bits} calibration embeddings, "
+            f"got {n}: give more documents, or ask for fewer bits"
+        )
 
 
 def random_rotation(dim: int, seed: int, *, block: int | None = None) -> Float32[Array, "dim dim"]:
