@@ -26,6 +26,7 @@ import numpy as np
 
 from vecpress.arrays import Array, blocks, normalize
 from vecpress.compressors.linear import Spectrum
+from vecpress.decoded_scan import Ranking
 from vecpress.encoders.static import StaticEncoder
 from vecpress.partition import Partition, search_partitioned
 from vecpress.partitioning import partition
@@ -121,14 +122,13 @@ def ours(codes: Array, scanner: Scanner, made: Partition, queries: Array) -> lis
         nprobe = made.nprobe_for(recall, k=K)
         read = np.diff(made.probe(queries, nprobe=nprobe), axis=2).sum() / len(queries)
 
+        def scan(ranges: Array | None, asked: Array, k: int) -> Ranking:
+            if ranges is None:
+                return scanner.scan(codes, asked, k)
+            return scanner.scan_each(codes, asked, k, ranges)
+
         def ask(asked: Array, nprobe: int = nprobe) -> Array:
-            return search_partitioned(
-                lambda ranges, q, k: scanner.scan(codes, q, k, ranges=ranges),
-                made,
-                asked,
-                K,
-                nprobe=nprobe,
-            )[0]
+            return search_partitioned(scan, made, asked, K, nprobe=nprobe)[0]
 
         row = {"library": "vecpress", "promised": recall, "nprobe": nprobe}
         row["rows_read"] = round(float(read) / len(codes), 4)

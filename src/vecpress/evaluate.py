@@ -213,7 +213,7 @@ def score_pipeline(
     short, asked = pipeline.compress(documents), pipeline.compress(queries)
     if pipeline.codec is None:
         return score_floats(short, asked, benchmark)
-    return score_codes(pipeline.codec, short, asked, benchmark)
+    return score_codes(pipeline.codec, short, asked, benchmark, fine=pipeline.fine)
 
 
 def score_codes(
@@ -223,11 +223,18 @@ def score_codes(
     benchmark: Benchmark,
     *,
     scoring: Scoring = "asymmetric",
+    fine: Codec | None = None,
 ) -> Scores:
-    """Score a codec's codes of embeddings; "symmetric" quantizes the queries too."""
-    index = Index.build(codec, codec.quantize(documents), benchmark.corpus.ids)
+    """Score a codec's codes of embeddings; "symmetric" quantizes the queries too.
+
+    With a finer codec the ranked answers, which are as many as a search for ten rescores, are
+    ordered by its codes.
+    """
+    finer = None if fine is None else (fine, fine.quantize(documents))
+    index = Index.build(codec, codec.quantize(documents), benchmark.corpus.ids, fine=finer)
     own = benchmark.own_documents()
-    hits = index.search(queries, min(DEPTH + bool(own), len(index)), scoring=scoring)
+    k = min(DEPTH + bool(own), len(index))
+    hits = index.search(queries, k, scoring=scoring, rescore=None if fine is None else k)
     pairs = zip(hits.ids, hits.scores, strict=True)
     return _measure_ranked([(i, s.tolist()) for i, s in pairs], benchmark, own)
 

@@ -13,10 +13,11 @@ from vecpress.stages import Codec, Compressor, Extending, Log, Progress
 
 
 class Fitted(NamedTuple):
-    """Head and codec, and what was told while the head was trained."""
+    """Head and codecs, and what was told while the head was trained."""
 
     head: Head | None
     codec: Codec | None
+    fine: Codec | None
     log: tuple[Mapping[str, Any], ...]
 
 
@@ -28,7 +29,7 @@ def fit_stages(
     progress: Progress,
     log: Log,
 ) -> Fitted:
-    """Fit the head on all of a sample, and the codec on the part of it that was drawn at random.
+    """Fit the head on all of a sample, and the codecs on the part of it that was drawn at random.
 
     With a head `above`, the recipe's continues it, and only the map for its own width is kept: the
     wider ones stay where they are.
@@ -39,7 +40,7 @@ def fit_stages(
         rows.append(dict(row))
         log(row)
 
-    head = codec = None
+    head = codec = fine = None
     training, seed = sample.training(), sample.seed
     if above is not None and isinstance(recipe.head, Extending):
         longer = recipe.head.extend(above, training, seed=seed, progress=progress, log=keep)
@@ -47,9 +48,10 @@ def fit_stages(
     elif recipe.head is not None:
         head = recipe.head.fit(training, seed=seed, progress=progress, log=keep)
     if recipe.quantizer is not None:
-        drawn = sample.calibration()
-        codec = recipe.quantizer.fit(drawn if head is None else head.compress(drawn), seed=seed)
-    return Fitted(head, codec, tuple(rows))
+        drawn = sample.calibration() if head is None else head.compress(sample.calibration())
+        codec = recipe.quantizer.fit(drawn, seed=seed)
+        fine = None if recipe.fine is None else recipe.fine.fit(drawn, seed=seed)
+    return Fitted(head, codec, fine, tuple(rows))
 
 
 def learns_from_pairs(method: Compressor | type[Any]) -> bool:

@@ -1,32 +1,30 @@
 """Codes in, hits out: exact search over packed codes, on disk and in memory the same bytes.
 
 A document's score is the inner product of the float query with the unit embedding its code stands
-for. How codes are scanned is in scan.py.
+for. How codes are scanned is in scan.py, what an index consists of in segments.py, how it lies on
+disk in manifest.py, and how a saved one is changed in upkeep.py.
 """
 
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from importlib.util import find_spec
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
-from vecpress import artifact
+from vecpress import artifact, manifest, ranking
 from vecpress.arrays import Array
 from vecpress.errors import ArtifactError, ConfigError, DataError, ShapeError
-from vecpress.scan import TableScan, decoded_norms, scan_blocks
+from vecpress.scan import Engine, Scanner
+from vecpress.segments import Segment, check_codes, check_different, check_living, named, taken
 from vecpress.stages import Codec
-from vecpress.strings import Numbers, Strings
+from vecpress.strings import Joined, Strings
 
-FORMAT_VERSION = 1
-_SNIPPET = 200  # characters of a document kept for showing
+_ATTEMPTS = 20  # to open an index that others change meanwhile
 
 Scoring = Literal["asymmetric", "symmetric"]
-Engine = Literal["auto", "numpy", "faiss"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,7 +33,8 @@ class Hits:
 
     Attributes:
         ids: One tuple of `k` document ids per query.
-        rows: Where they stand in the index.
+        rows: Where they stand in the index; deleted documents keep their rows until it is
+            compacted.
         scores: Inner products; higher is better.
     """
 
@@ -46,23 +45,21 @@ class Hits:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Index:
-    """The codes of a corpus. `build` it, or `load` it; `add` gives a new one.
+    """The codes of a corpus. `build` it, or `load` it; `add` and `delete` give a new one.
 
     Attributes:
         codec: What the codes mean.
-        codes: One row per document, possibly memory-mapped.
-        ids: One per document.
-        snippets: The beginning of each document, for showing; None if not kept.
-        norms: Smallest and largest norm of the decoded codes, before they are renormalized.
+        fine: What the finer codes mean that hits can be rescored by; None if there are none.
+        segments: The documents; their rows are numbered through.
         fingerprint: Of the pipeline that made the codes; a query must come from the same.
+        scanner: Remembers what it has to know of the codes to scan them.
     """
 
     codec: Codec
-    codes: UInt8[Array, "n code_bytes"]
-    ids: Strings
-    snippets: Strings | None
-    norms: tuple[float, float]
+    fine: Codec | None = None
+    segments: tuple[Segment, ...]
     fingerprint: str
+    scanner: Scanner
 
     @classmethod
     def build(
@@ -73,33 +70,48 @@ class Index:
         *,
         snippets: Sequence[str] | None = None,
         fingerprint: str = "",
+        fine: tuple[Codec, UInt8[Array, "_ fine_bytes"]] | None = None,
     ) -> "Index":
-        """Index codes made by `codec.quantize`.
+        """Index codes made by `codec.quantize`; `fine` are a second codec and its codes.
 
         Raises:
             DataError: there are no codes, not one id per code, or an id twice.
+            ShapeError: the codes are not as long as the codec's.
         """
-        different = len(ids) if isinstance(ids, Numbers) else len(set(ids))
-        if len(codes) == 0 or len(ids) != len(codes) or different != len(ids):
-            raise DataError(
-                f"an index needs at least one code and an id of its own for each, got "
-                f"{len(codes)} codes and {different} different ids"
-            )
-        return cls(
-            codec=codec,
-            codes=codes,
-            ids=Strings.of(ids),
-            snippets=None if snippets is None else Strings.of([s[:_SNIPPET] for s in snippets]),
-            norms=decoded_norms(codec, codes),
-            fingerprint=fingerprint,
-        )
+        finer, fine_codes = (None, None) if fine is None else fine
+        scanner = Scanner(codec)
+        empty = cls(codec=codec, fine=finer, segments=(), fingerprint=fingerprint, scanner=scanner)
+        return empty.add(codes, ids, snippets=snippets, fine=fine_codes)
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return sum(segment.living for segment in self.segments)
+
+    @property
+    def ids(self) -> Joined:
+        """The id of each row, also of documents that were deleted."""
+        return Joined([segment.ids for segment in self.segments])
+
+    @property
+    def codes(self) -> UInt8[Array, "rows code_bytes"]:
+        """The code of each row; a copy, if there is more than one segment."""
+        parts = [segment.codes for segment in self.segments]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @property
+    def bytes_per_vector(self) -> int:
+        """Everything stored per document but its id and snippet: the code, and the finer one."""
+        return self.codec.code_bytes + (0 if self.fine is None else self.fine.code_bytes)
+
+    @property
+    def has_snippets(self) -> bool:
+        """Whether the beginning of each document is kept."""
+        return any(segment.snippets is not None for segment in self.segments)
 
     def snippet(self, row: int) -> str:
         """Give the beginning of a document; nothing if snippets were not kept."""
-        return "" if self.snippets is None else self.snippets[row]
+        if not self.has_snippets:
+            return ""
+        return Joined([s.snippets for s in self.segments if s.snippets is not None])[row]
 
     def add(
         self,
@@ -107,25 +119,69 @@ class Index:
         ids: Sequence[str],
         *,
         snippets: Sequence[str] | None = None,
+        fine: UInt8[Array, "_ fine_bytes"] | None = None,
     ) -> "Index":
         """Give an index that holds these documents too; this one stays as it is.
 
         Raises:
-            DataError: an id is already in the index, or snippets are given to an index without
-                them, or the other way round.
+            DataError: an id is already in the index, or stands for two documents; or snippets or
+                fine codes are given to an index without them, or the other way round.
+            ShapeError: the codes are not as long as the codec's.
         """
-        if (snippets is None) != (self.snippets is None):
+        return self.with_segment(Segment.of(codes, ids, snippets=snippets, fine=fine))
+
+    def with_segment(self, made: Segment) -> "Index":
+        """Give an index that holds this segment too; fails as `add` does."""
+        if self.segments and (made.snippets is not None) != self.has_snippets:
             raise DataError("snippets must be given for all documents of an index, or for none")
-        all_snippets = None
-        if self.snippets is not None and snippets is not None:
-            all_snippets = [self.snippets[i] for i in range(len(self))] + list(snippets)
-        return Index.build(
-            self.codec,
-            np.concatenate([self.codes, codes]),
-            [self.ids[i] for i in range(len(self))] + list(ids),
-            snippets=all_snippets,
-            fingerprint=self.fingerprint,
-        )
+        if (made.fine is not None) != (self.fine is not None):
+            raise DataError("fine codes must be given for all documents of an index, or for none")
+        check_codes(self.codec, made.codes)
+        if self.fine is not None and made.fine is not None:
+            check_codes(self.fine, made.fine, name="fine codes")
+        self.check_new(made.ids)
+        return replace(self, segments=(*self.segments, made))
+
+    def check_new(self, ids: Sequence[str] | Strings) -> None:
+        """Make sure that ids are all different, and none of them is in the index.
+
+        Raises:
+            DataError: one is not.
+        """
+        packed = ids if isinstance(ids, Strings) else Strings.of(ids)
+        check_different(packed)
+        if there := taken(packed, self.segments):
+            raise DataError(
+                f"{named(there)} is already in the index: delete what it stands for first, or give "
+                "another id"
+            )
+
+    def delete(self, ids: Sequence[str]) -> "Index":
+        """Give an index without these documents; this one stays as it is.
+
+        Raises:
+            ConfigError: `ids` is one id, not a list.
+            DataError: an id is not in the index; then none is deleted.
+        """
+        if isinstance(ids, str):
+            raise ConfigError(f"delete takes a list of ids, got one: write [{ids!r}]")
+        asked, found, made = Strings.of(ids), set(), []
+        for segment in self.segments:
+            rows = segment.find(asked)
+            found |= {segment.ids[int(row)] for row in rows}
+            made.append(segment.without(rows) if len(rows) else segment)
+        if unknown := [name for name in dict.fromkeys(ids) if name not in found]:
+            raise DataError(f"{named(unknown)} is not in the index: nothing was deleted")
+        return replace(self, segments=tuple(made))
+
+    def compact(self) -> "Index":
+        """Give an index of the same documents in one piece, without rows of deleted ones.
+
+        Raises:
+            DataError: all documents were deleted.
+        """
+        check_living(self.segments)
+        return replace(self, segments=(Segment.join(self.segments),))
 
     def search(
         self,
@@ -134,23 +190,47 @@ class Index:
         *,
         scoring: Scoring = "asymmetric",
         engine: Engine = "auto",
+        rescore: int | None = None,
+        recall: float | None = None,
     ) -> Hits:
-        """Find the `k` best documents of each query, exactly.
+        """Find the `k` best documents of each query, exactly unless `recall` is given.
 
         Args:
             queries: Unit rows, compressed by the same head as the documents.
             k: How many, at most the size of the index.
             scoring: "asymmetric" keeps the query in float; "symmetric" codes it first, as some
                 papers do, at a loss.
-            engine: "auto" takes FAISS for a few queries on a large index, where it is installed
-                and the codec has tables.
+            engine: "auto" takes the fastest that there is: see scan.py.
+            rescore: How many of the best documents are ordered anew, and scored, by their finer
+                codes; all, if there are not as many.
+            recall: The share of them to find on average, where upkeep.py has made lists to read.
 
         Raises:
-            ConfigError: `k` is out of range, an option is unknown, or FAISS is asked to scan codes
-                that have no tables.
+            ConfigError: `k`, `rescore` or `recall` is out of range, an option is unknown, there
+                are no finer codes, or the engine cannot scan these codes.
             ShapeError: the queries are not as wide as the codec takes.
             MissingExtraError: `engine="faiss"` without FAISS.
         """
+        self._check_search(queries, k, rescore)
+        if scoring not in ("asymmetric", "symmetric") or engine not in get_args(Engine):
+            raise ConfigError(
+                f"scoring must be asymmetric or symmetric and engine one of "
+                f"{', '.join(get_args(Engine))}, got {scoring!r} and {engine!r}"
+            )
+        first = queries
+        if scoring == "symmetric":
+            first = self.codec.dequantize(self.codec.quantize(queries))
+        depth = k if rescore is None else min(rescore, len(self))
+        projected = self.codec.project(first)
+        rows, scores = ranking.rank(
+            self.scanner, self.segments, projected, depth, engine=engine, recall=recall
+        )
+        if rescore is not None and self.fine is not None:
+            rows, scores = ranking.rescore(self.fine, self.segments, rows, queries, k)
+        ids = iter(self.ids.pick(rows.ravel()))
+        return Hits(ids=tuple(tuple(islice(ids, len(r))) for r in rows), rows=rows, scores=scores)
+
+    def _check_search(self, queries: Array, k: int, rescore: int | None) -> None:
         if not 1 <= k <= len(self):
             raise ConfigError(f"k must be between 1 and the {len(self)} documents, got {k}")
         if queries.ndim != 2 or queries.shape[1] != self.codec.dim:
@@ -158,32 +238,13 @@ class Index:
                 f"this index takes queries of {self.codec.dim} dimensions, got shape "
                 f"{queries.shape}: were they compressed by the pipeline that built it?"
             )
-        if scoring not in ("asymmetric", "symmetric") or engine not in ("auto", "numpy", "faiss"):
+        if rescore is not None and self.fine is None:
             raise ConfigError(
-                "scoring must be asymmetric or symmetric and engine auto, numpy or faiss, got "
-                f"{scoring!r} and {engine!r}"
+                f"this index keeps no finer codes to rescore {rescore} hits by: make it with a "
+                "press whose recipe has a `fine` quantizer"
             )
-        if scoring == "symmetric":
-            queries = self.codec.dequantize(self.codec.quantize(queries))
-        projected = self.codec.project(queries)
-        if engine == "auto":
-            few = len(queries) <= 32 and len(self) >= 20_000
-            engine = "faiss" if few and find_spec("faiss") and self._has_tables else "numpy"
-        if engine == "faiss":
-            rows, scores = self._tables.search(projected, k)
-        else:
-            rows, scores = scan_blocks(self.codec, self.codes, projected, k)
-        ids = tuple(tuple(self.ids[int(r)] for r in ranked) for ranked in rows)
-        return Hits(ids=ids, rows=rows, scores=scores)
-
-    @cached_property
-    def _has_tables(self) -> bool:
-        return self.codec.tables() is not None
-
-    @cached_property
-    def _tables(self) -> TableScan:
-        """The scan by table look-up; it holds a copy of the codes."""
-        return TableScan(self.codec, self.codes, self.norms)
+        if rescore is not None and rescore < k:
+            raise ConfigError(f"rescore must be at least k, which is {k}, got {rescore}")
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write codes, ids, snippets and codec to a folder, whole or not at all.
@@ -196,62 +257,44 @@ class Index:
 
     def write(self, draft: Path) -> None:
         """Write into an existing, empty folder, such as a draft that is to hold more."""
-        arrays: dict[str, Array] = {"codes": self.codes}
-        arrays |= {"ids.data": self.ids.data, "ids.ends": self.ids.ends}
-        if self.snippets is not None:
-            arrays |= {"snippets.data": self.snippets.data, "snippets.ends": self.snippets.ends}
-        for name, array in arrays.items():
-            np.save(draft / f"{name}.npy", np.ascontiguousarray(array))
-        artifact.save(draft / "codec", {"codec": self.codec}, card="The codec of an index.\n")
-        config = {
-            "format_version": FORMAT_VERSION,
-            "documents": len(self),
-            "norms": list(self.norms),
-            "fingerprint": self.fingerprint,
-            "crc32": {name: _crc32(draft / f"{name}.npy") for name in arrays},
-        }
-        artifact.write_config(draft / "index.json", config)
+        manifest.write_codec(draft, self.codec, self.fine)
+        manifest.write_all(draft, self.segments, fingerprint=self.fingerprint)
 
     @classmethod
-    def load(cls, folder: str | Path, *, verify: bool = True) -> "Index":
+    def load(cls, folder: str | Path, *, verify: bool = False) -> "Index":
         """Open what `save` wrote; codes, ids and snippets stay on disk until they are read.
+
+        Others may change the saved index meanwhile and later: what is opened is one state of it,
+        and stays that.
 
         Args:
             folder: An index.
-            verify: Whether to read every byte once and compare checksums.
+            verify: Whether to read every byte once and compare checksums; otherwise only the
+                files' lengths and beginnings are checked.
 
         Raises:
             ArtifactError: it is not an index, is damaged, or is newer than this release.
         """
         folder = Path(folder)
-        config = artifact.read_config(folder / "index.json", known=FORMAT_VERSION)
-        arrays = {}
-        for name, crc32 in config["crc32"].items():
-            path = folder / f"{name}.npy"
+        for _ in range(_ATTEMPTS):
+            listed = manifest.read(folder)
             try:
-                if verify and _crc32(path) != crc32:
-                    raise ArtifactError(f"{path} is damaged: make the index again")
-                arrays[name] = np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None)
-            except (OSError, ValueError, EOFError) as error:
-                if isinstance(error, ArtifactError):
+                made = cls._open(folder, listed, verify=verify)
+            except ArtifactError:
+                if manifest.read(folder) == listed:
                     raise
-                raise ArtifactError(f"{path} is damaged or missing: {error}") from error
-        snippets = None
-        if "snippets.data" in arrays:
-            snippets = Strings(arrays["snippets.data"], arrays["snippets.ends"])
-        return cls(
-            codec=artifact.load(folder / "codec")["codec"],
-            codes=arrays["codes"],
-            ids=Strings(arrays["ids.data"], arrays["ids.ends"]),
-            snippets=snippets,
-            norms=(config["norms"][0], config["norms"][1]),
-            fingerprint=config["fingerprint"],
+                continue
+            if manifest.read(folder) == listed:
+                return made
+        raise ArtifactError(f"{folder} is changed faster than it can be opened: try again")
+
+    @classmethod
+    def _open(cls, folder: Path, listed: manifest.Manifest, *, verify: bool) -> "Index":
+        content = artifact.load(folder / "codec")
+        codec, fine = content["codec"], content.get("fine")
+        segments = tuple(
+            manifest.open_segment(folder, segment, codec=codec, fine=fine, verify=verify)
+            for segment in listed["segments"]
         )
-
-
-def _crc32(path: Path) -> int:
-    value = 0
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            value = zlib.crc32(part, value)
-    return value
+        made_by, scanner = listed["fingerprint"], Scanner(codec)
+        return cls(codec=codec, fine=fine, segments=segments, fingerprint=made_by, scanner=scanner)

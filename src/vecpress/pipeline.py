@@ -14,16 +14,18 @@ from vecpress import artifact
 from vecpress.arrays import Array, as_embeddings, blocks
 from vecpress.card import describe
 from vecpress.corpus import Corpus
+from vecpress.draws import Drawn
 from vecpress.encoders.combine import with_cache, without_cache
-from vecpress.errors import ArtifactError, ConfigError, MismatchError
+from vecpress.errors import ArtifactError, ConfigError
 from vecpress.fitting import fit_stages, refuse_unused
-from vecpress.folders import new_folder
 from vecpress.index import Hits, Index
+from vecpress.limits import block_rows
 from vecpress.pairs import Pairs
 from vecpress.recipe import Documents, Recipe
 from vecpress.sample import Sample, check_encoder, check_width, draw_sample
 from vecpress.stages import Codec, Encoder, Head, Item, Log, Progress, Role, silent, unlogged
 from vecpress.strings import Numbers
+from vecpress.upkeep import check_press
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +37,7 @@ class Pipeline:
         encoder: Texts to embeddings; None if the embeddings are precomputed.
         head: Embeddings to shorter ones; None leaves them.
         codec: Embeddings to codes; None if there was no quantizer, or after `truncate`.
+        fine: Embeddings to finer codes, to rescore hits by; None if there is one code only.
         provenance: What it was fitted on, by which release: plain values for the record.
         log: What was told while the head was trained, row by row; no part of the fingerprint.
     """
@@ -44,13 +47,14 @@ class Pipeline:
     head: Head | None
     codec: Codec | None
     provenance: Mapping[str, Any]
+    fine: Codec | None = None
     log: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def fit(
         cls,
         recipe: Recipe,
-        documents: Documents,
+        documents: Documents | Drawn,
         *,
         pairs: Pairs | None = None,
         seed: int = 0,
@@ -62,7 +66,7 @@ class Pipeline:
 
         Args:
             recipe: What to fit.
-            documents: Texts if the recipe has models, else vectors (n, d), possibly a memory map.
+            documents: Texts if the recipe has models, else vectors, also mapped; or `Drawn` ones.
             pairs: Judgements of the documents, for a head that learns from them.
             seed: Of everything random.
             cache: Folder in which encoders remember what they encode.
@@ -110,18 +114,23 @@ class Pipeline:
     @property
     def bytes_per_vector(self) -> int:
         """Everything stored per document."""
-        return 4 * self.dim if self.codec is None else self.codec.code_bytes
+        codecs = [codec for codec in (self.codec, self.fine) if codec is not None]
+        return sum(codec.code_bytes for codec in codecs) if codecs else 4 * self.dim
 
     @property
     def table_bytes(self) -> int:
         """What is stored once, whatever the number of documents: head, cells, rotation."""
-        return artifact.tensor_bytes({"head": self.head, "codec": self.codec})
+        return artifact.tensor_bytes(self._fitted)
 
     @cached_property
     def fingerprint(self) -> str:
         """Changes whenever a text or vector could get another embedding or code."""
-        parts = {"encoder": self.provenance["encoder"], "head": self.head, "codec": self.codec}
-        return artifact.fingerprint(parts)
+        return artifact.fingerprint({"encoder": self.provenance["encoder"], **self._fitted})
+
+    @property
+    def _fitted(self) -> dict[str, Any]:
+        """Head, codec, and where there is one the finer codec, which format 1 began without."""
+        return {"head": self.head, "codec": self.codec} | ({"fine": self.fine} if self.fine else {})
 
     def encode(self, texts: Sequence[Item], *, role: Role = "document") -> Float32[Array, "n d"]:
         """Embed each text or image, and compress it.
@@ -134,14 +143,14 @@ class Pipeline:
             raise ConfigError(f"encode takes a list of texts, got one: write [{texts[:40]!r}]")
         return self._shorten(self.same_encoder().encode(texts, role=role))
 
-    def compress(self, vectors: Array) -> Float32[Array, "n dim"]:
-        """Normalize and compress vectors of the width the pipeline was fitted on.
+    def compress(self, vectors: Array, *, taken: slice | None = None) -> Float32[Array, "n dim"]:
+        """Normalize and compress vectors, perhaps rows `taken` of more, which errors then name.
 
         Raises:
             ShapeError: they are of another width.
             DataError: one of them is not finite.
         """
-        return self._shorten(as_embeddings(np.asarray(vectors)))
+        return self._shorten(as_embeddings(np.asarray(vectors), taken=taken))
 
     def quantize(self, embeddings: Float32[Array, "n dim"]) -> UInt8[Array, "n code_bytes"]:
         """Code what `encode` or `compress` gave.
@@ -159,13 +168,9 @@ class Pipeline:
         """
         if self.head is None:
             raise ConfigError("this press has no head to truncate: fit it with one")
-        return replace(
-            self,
-            recipe=replace(self.recipe, quantizer=None),
-            head=self.head.truncate(dim),
-            codec=None,
-            provenance={**self.provenance, "truncated_to": dim},
-        )
+        recipe, head = replace(self.recipe, quantizer=None, fine=None), self.head.truncate(dim)
+        told = {**self.provenance, "truncated_to": dim}
+        return replace(self, recipe=recipe, head=head, codec=None, fine=None, provenance=told)
 
     def cached(self, folder: Path, *, progress: Progress = silent) -> "Pipeline":
         """Give the same pipeline with encoders that remember what they encode."""
@@ -177,11 +182,16 @@ class Pipeline:
         self, documents: Documents, *, progress: Progress = silent
     ) -> UInt8[Array, "n code_bytes"]:
         """Code a corpus of texts or vectors; only a block of floats is in memory at a time."""
-        codec = self._need_codec()
-        codes = np.empty((len(documents), codec.code_bytes), np.uint8)
+        return self._code_all([self._need_codec()], documents, progress)[0][1]
+
+    def _code_all(
+        self, codecs: Sequence[Codec], documents: Documents, progress: Progress
+    ) -> list[tuple[Codec, Array]]:
+        codes = [np.empty((len(documents), codec.code_bytes), np.uint8) for codec in codecs]
         for rows, embeddings in self._in_blocks(documents, "quantizing", progress):
-            codes[rows] = codec.quantize(embeddings)
-        return codes
+            for codec, made in zip(codecs, codes, strict=True):
+                made[rows] = codec.quantize(embeddings)
+        return list(zip(codecs, codes, strict=True))
 
     def embed_all(
         self, documents: Documents, *, progress: Progress = silent
@@ -195,11 +205,11 @@ class Pipeline:
     def _in_blocks(
         self, documents: Documents, what: str, progress: Progress
     ) -> Iterator[tuple[slice, Array]]:
-        for rows in blocks(len(documents), 4096):  # bounds the floats in memory
+        for rows in blocks(len(documents), block_rows(self.in_dim)):
             if isinstance(documents, Corpus):
                 embeddings = self.encode(documents.texts[rows])
             else:
-                embeddings = self._shorten(as_embeddings(np.asarray(documents[rows]), taken=rows))
+                embeddings = self.compress(documents[rows], taken=rows)
             yield rows, embeddings
             progress(what, rows.stop, len(documents))
 
@@ -211,30 +221,25 @@ class Pipeline:
         progress: Progress = silent,
     ) -> Index:
         """Code a corpus and index it, under the corpus's ids, or the ids given with vectors."""
-        codes = self.quantize_all(documents, progress=progress)
-        snippets = None
+        codecs = [self._need_codec(), *([] if self.fine is None else [self.fine])]
+        (codec, codes), *finer = self._code_all(codecs, documents, progress)
+        about: dict[str, Any] = {"fingerprint": self.fingerprint, "fine": next(iter(finer), None)}
         if isinstance(documents, Corpus):
-            ids, snippets = documents.ids, [str(text) for text in documents.texts]
-        names = Numbers(len(codes)) if ids is None else ids
-        return Index.build(
-            self._need_codec(), codes, names, snippets=snippets, fingerprint=self.fingerprint
-        )
+            ids, about["snippets"] = documents.ids, [str(text) for text in documents.texts]
+        return Index.build(codec, codes, Numbers(len(codes)) if ids is None else ids, **about)
 
     def search(
         self, index: Index, queries: Item | Sequence[Item] | Array, k: int = 10, **options: Any
     ) -> Hits:
         """Encode queries (texts, images, or vectors of the same model), and search with them.
 
-        Options are those of `Index.search`.
+        Options are those of `Index.search`; an index with finer codes rescores `10 * k` hits.
 
         Raises:
             MismatchError: the index was made by another pipeline.
         """
-        if index.fingerprint != self.fingerprint:
-            raise MismatchError(
-                f"the index was made by the press {index.fingerprint}, this one is "
-                f"{self.fingerprint}: search with the press that made it, or index again"
-            )
+        check_press(index, self.fingerprint, advice="search with the press that made it")
+        options = options if index.fine is None else {"rescore": 10 * k} | options
         if isinstance(queries, np.ndarray):
             return index.search(self.compress(queries), k, **options)
         items = [queries] if isinstance(queries, Item) else queries
@@ -249,9 +254,8 @@ class Pipeline:
         content = {
             "recipe": self.recipe.to_dict(),
             "encoder": None if self.encoder is None else without_cache(self.encoder),
-            "head": self.head,
-            "codec": self.codec,
             "provenance": self.provenance,
+            **self._fitted,
         }
         costs = (self.bytes_per_vector, self.table_bytes)
         card = describe(content["recipe"], self.provenance, costs, self.fingerprint, self.log)
@@ -259,7 +263,7 @@ class Pipeline:
 
     def save_index(self, index: Index, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write an index and, in its subfolder `press`, the pipeline; fails as `save` does."""
-        with new_folder(folder, overwrite=overwrite) as draft:
+        with artifact.new_folder(folder, overwrite=overwrite) as draft:
             index.write(draft)
             self.save(draft / "press")
 
@@ -271,16 +275,15 @@ class Pipeline:
             ArtifactError: it is not an artifact of a pipeline, is damaged, or too new.
         """
         content = artifact.load(folder)
-        if content.keys() != {field.name for field in fields(cls)} - {"log"}:
+        if content.keys() | {"fine"} != {field.name for field in fields(cls)} - {"log"}:
             raise ArtifactError(f"{folder} is an artifact, but not a press: {sorted(content)}")
         recipe = Recipe.from_dict(content.pop("recipe"))
         return cls(recipe=recipe, log=artifact.read_log(folder), **content)
 
     def _shorten(self, embeddings: Float32[Array, "n in_dim"]) -> Float32[Array, "n dim"]:
-        if self.head is not None:
-            return self.head.compress(embeddings)
-        check_width(embeddings, self.in_dim)
-        return embeddings
+        if self.head is None:
+            check_width(embeddings, self.in_dim)
+        return embeddings if self.head is None else self.head.compress(embeddings)
 
     def same_encoder(self) -> Encoder:
         """Give the encoder, if it is the one that the pipeline was fitted on.

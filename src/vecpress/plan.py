@@ -14,9 +14,10 @@ from jaxtyping import Float32
 from vecpress.arrays import Array
 from vecpress.budget import Choice, choose
 from vecpress.corpus import Corpus
+from vecpress.draws import Drawn
 from vecpress.encoders.catalogue import combine, find
 from vecpress.encoders.combine import Concat
-from vecpress.errors import DataError
+from vecpress.errors import ConfigError, DataError
 from vecpress.pairs import Pairs
 from vecpress.pipeline import Pipeline
 from vecpress.proxy import Judged
@@ -142,7 +143,7 @@ def prepare(
 
 def make_plan(
     recipe: Recipe,
-    documents: Documents,
+    documents: Documents | Drawn,
     budget: int,
     *,
     pairs: Pairs | None = None,
@@ -166,6 +167,8 @@ def make_plan(
         DataError: the documents or the judgements cannot be used.
     """
     sample = draw_sample(recipe, documents, pairs=pairs, seed=seed, cache=cache, progress=progress)
+    if isinstance(documents, Drawn):
+        documents = documents.documents
     rows, drawn = choose_rows(len(documents), recipe.sample, seed=seed, pairs=pairs)
     texts: list[Item] = []
     if isinstance(documents, Corpus):
@@ -177,7 +180,7 @@ def make_plan(
         budget,
         probes=prepared.probes,
         judged=_judged(prepared.sample),
-        is_unseen=len(documents) > recipe.sample,
+        is_unseen=sample.corpus["documents"] > recipe.sample,
         seed=seed,
         progress=progress,
     )
@@ -186,7 +189,7 @@ def make_plan(
 
 def fit_to_budget(
     recipe: Recipe,
-    documents: Documents,
+    documents: Documents | Drawn,
     budget: int,
     *,
     pairs: Pairs | None = None,
@@ -195,6 +198,8 @@ def fit_to_budget(
     progress: Progress = silent,
 ) -> tuple[Pipeline, Plan]:
     """Choose all there is to choose, and fit it: arguments and errors are those of `make_plan`."""
+    if recipe.fine is not None:
+        raise ConfigError("a budget is spent on one code: leave `fine` out of the recipe")
     plan = make_plan(
         recipe, documents, budget, pairs=pairs, seed=seed, cache=cache, progress=progress
     )

@@ -12,6 +12,8 @@ from vecpress.corpus import Corpus
 from vecpress.errors import ConfigError
 from vecpress.stages import Compressor, Quantizer
 
+_CODES = ("quantizer", "fine")
+
 Documents = Corpus | Array
 """Texts, or vectors somebody already has."""
 
@@ -26,6 +28,7 @@ class Recipe:
         weights: Each model's share of the cosine; None means equal.
         head: What shortens the embeddings; None leaves them as they are.
         quantizer: What codes them; None leaves them in float32.
+        fine: What codes them a second time, finer, to rescore hits by; None keeps one code.
         sample: Most documents that head and quantizer are fitted on, drawn at random.
     """
 
@@ -33,6 +36,7 @@ class Recipe:
     weights: tuple[float, ...] | None = None
     head: Compressor | None = None
     quantizer: Quantizer | None = None
+    fine: Quantizer | None = None
     sample: int = 50_000
 
     def __post_init__(self) -> None:
@@ -41,6 +45,8 @@ class Recipe:
                 f"give one weight per model: got {len(self.weights)} weights for "
                 f"{len(self.models)} models"
             )
+        if self.fine is not None and self.quantizer is None:
+            raise ConfigError("a `fine` quantizer rescores what a `quantizer` finds: give both")
         if self.sample < 1:
             raise ConfigError(f"sample must be at least 1, got {self.sample}")
 
@@ -65,7 +71,8 @@ class Recipe:
                 made[name] = tuple(float(i) if name == "weights" else i for i in items)
         if not isinstance(made.get("sample", 1), int):
             raise ConfigError(f"sample must be a whole number, got {made['sample']!r}")
-        for name, table in [("head", registry.COMPRESSORS), ("quantizer", registry.QUANTIZERS)]:
+        kinds_of = {"head": registry.COMPRESSORS} | dict.fromkeys(_CODES, registry.QUANTIZERS)
+        for name, table in kinds_of.items():
             if name in made:
                 made[name] = registry.build(table, made[name])
         return cls(**made)
@@ -98,6 +105,7 @@ class Recipe:
             values["weights"] = self.weights
         if self.head is not None:
             values["head"] = registry.describe(registry.COMPRESSORS, self.head)
-        if self.quantizer is not None:
-            values["quantizer"] = registry.describe(registry.QUANTIZERS, self.quantizer)
+        for name in _CODES:
+            if (quantizer := getattr(self, name)) is not None:
+                values[name] = registry.describe(registry.QUANTIZERS, quantizer)
         return values

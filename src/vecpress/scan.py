@@ -103,7 +103,7 @@ class Scanner:
             found.append((rows + first, scores))
             first += len(part.codes)
         rows, scores = (np.concatenate(pieces, axis=1) for pieces in zip(*found, strict=True))
-        return _best(rows, scores, k)
+        return best_of(rows, scores, k)
 
     def scan_each(
         self,
@@ -140,7 +140,7 @@ class Scanner:
             threads, level = self._workers(work), kernel.level()
             asked = self._lookups.ask(queries[some])
             found = kernel.scan_each(codes, inverse, asked, own, k, threads=threads, level=level)
-            rows[some], scores[some] = _best(*found, k)
+            rows[some], scores[some] = best_of(*found, k)
         return rows, scores
 
     def _otherwise(self, part: "Part", queries: Array, k: int, engine: Engine) -> Ranking:
@@ -194,7 +194,7 @@ class Scanner:
             for part, norms, wanted in zip(parts, inverse, ranges, strict=True):
                 kernel.scan(part.codes, norms, asked, wanted, best, level=kernel.level())
                 best = best.after(len(part.codes))
-            found.append(_best(*(np.concatenate(list(b), axis=1) for b in best[:2]), k))
+            found.append(best_of(*(np.concatenate(list(b), axis=1) for b in best[:2]), k))
         rows, scores = zip(*found, strict=True)
         return np.concatenate(rows), np.concatenate(scores)
 
@@ -269,7 +269,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _best(rows: Int64[Array, "q r"], scores: Float32[Array, "q r"], k: int) -> Ranking:
+def best_of(rows: Int64[Array, "q r"], scores: Float32[Array, "q r"], k: int) -> Ranking:
     """Keep the best, best first; of equal scores the lower row, and -1 last."""
     order = np.lexsort((rows, -scores), axis=1)[:, :k]
     return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)

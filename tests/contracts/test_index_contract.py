@@ -1,5 +1,7 @@
 """What an index promises: exact answers from either engine, and files that can be trusted."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,8 +127,8 @@ def test_a_symmetric_search_codes_the_query_too():
 
 
 def test_many_blocks_are_merged(monkeypatch):
-    monkeypatch.setattr("vecpress.scan._ROWS", 37)
-    monkeypatch.setattr("vecpress.scan._QUERIES", 3)
+    monkeypatch.setattr("vecpress.decoded_scan._ROWS", 37)
+    monkeypatch.setattr("vecpress.decoded_scan._QUERIES", 3)
     index, _ = make(Percentile(bits=4))
     queries = unit(8, 19, 6)
     hits = index.search(queries, 50, engine="numpy")
@@ -154,13 +156,20 @@ def test_saved_loaded_and_memory_mapped(tmp_path):
 
 
 def test_every_damaged_file_is_noticed(tmp_path, rng):
-    index, _ = make(Percentile(bits=4))
+    """Lost bytes always, changed ones when asked to look; in segments, deletions, fine codes."""
+    index, x = make(Percentile(bits=4))
+    fine = Int8().fit(x)
+    words = [f"text {i}" for i in range(300)]
+    index = Index.build(
+        index.codec, index.codes, index.ids, snippets=words, fine=(fine, fine.quantize(x))
+    )
+    index = index.delete(["d7"])
     index.save(tmp_path / "i")
     for path in sorted((tmp_path / "i").rglob("*")):
         if path.is_dir() or path.name == "README.md":
             continue
         whole = path.read_bytes()
-        for damaged in (whole[: len(whole) // 2], whole[:-2], b""):
+        for damaged in (whole[: len(whole) // 2], whole[:-2], whole + b"x", b""):
             path.write_bytes(damaged)
             with pytest.raises(ArtifactError):
                 Index.load(tmp_path / "i")
@@ -168,15 +177,18 @@ def test_every_damaged_file_is_noticed(tmp_path, rng):
             flipped = bytearray(whole)
             flipped[position] ^= 1 << int(rng.integers(0, 8))
             path.write_bytes(bytes(flipped))
+            with suppress(ArtifactError):
+                Index.load(tmp_path / "i")  # may pass unnoticed, but fails with no other error
             try:
-                loaded = Index.load(tmp_path / "i")
+                loaded = Index.load(tmp_path / "i", verify=True)
             except ArtifactError:
                 continue
             assert path.suffix == ".json", "only white space in JSON may change unnoticed"
             np.testing.assert_array_equal(loaded.codes, index.codes)
         path.write_bytes(whole)
-    (tmp_path / "i" / "codes.npy").unlink()
-    with pytest.raises(ArtifactError, match=r"codes\.npy is damaged or missing"):
+    segment = tmp_path / "i" / "segments" / "1-0"
+    (segment / "codes.npy").unlink()
+    with pytest.raises(ArtifactError, match=r"segments/1-0/codes\.npy is damaged or missing"):
         Index.load(tmp_path / "i")
 
 
@@ -188,7 +200,12 @@ def test_adding_gives_a_new_index_that_holds_both():
     whole = Index.build(codec, codec.quantize(x), [str(i) for i in range(120)])
     assert len(first) == 100
     assert both.search(x[:5], 9).ids == whole.search(x[:5], 9).ids
-    with pytest.raises(DataError, match="120 codes and 100 different ids"):
+    assert both.search(x[:5], 9).rows.tolist() == whole.search(x[:5], 9).rows.tolist()
+    with pytest.raises(
+        DataError,
+        match=r"^the id '0' \(and 19 more\) is already in the index: delete what it stands for "
+        r"first, or give another id$",
+    ):
         first.add(codec.quantize(x[:20]), [str(i) for i in range(20)])
     with pytest.raises(DataError, match="snippets must be given for all"):
         first.add(codec.quantize(x[100:]), [str(i) for i in range(100, 120)], snippets=["x"] * 20)

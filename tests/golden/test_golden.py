@@ -1,5 +1,6 @@
 """Yesterday's artifacts load, and today's bytes are the same tomorrow."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,12 @@ def expected():
         return dict(file)
 
 
+@pytest.fixture
+def expected_2():
+    with np.load(HERE / "expected_v2.npz") as file:
+        return dict(file)
+
+
 def test_an_index_of_format_1_answers_as_it_did(expected):
     index = Index.load(HERE / "index_v1")
     pipeline = Pipeline.load(HERE / "index_v1" / "press")
@@ -25,6 +32,36 @@ def test_an_index_of_format_1_answers_as_it_did(expected):
     hits = pipeline.search(index, expected["vectors"][:7], 5)
     np.testing.assert_array_equal(hits.rows, expected["rows"])
     np.testing.assert_allclose(hits.scores, expected["scores"], atol=1e-6)
+
+
+def test_an_index_of_format_2_answers_as_it_did(expected_2):
+    """Two segments with snippets, finer codes and deletions."""
+    index = Index.load(HERE / "index_v2", verify=True)
+    pipeline = Pipeline.load(HERE / "index_v2" / "press")
+    np.testing.assert_array_equal(index.codes, expected_2["codes"])
+    assert (len(index), index.ids[277], index.snippet(277)) == (296, "dök 277", "text 277")
+    asked = expected_2["vectors"][:7]
+    for prefix, options in (("", {"rescore": None}), ("finer_", {})):
+        hits = pipeline.search(index, asked, 5, **options)
+        np.testing.assert_array_equal(hits.rows, expected_2[f"{prefix}rows"])
+        np.testing.assert_allclose(hits.scores, expected_2[f"{prefix}scores"], atol=1e-6)
+    assert not np.isin(expected_2["finer_rows"], [3, 249, 250, 277]).any()
+
+
+def test_an_index_of_format_2_is_written_as_it_was(tmp_path):
+    """What was loaded is saved, and changed, to the same files."""
+    index = Index.load(HERE / "index_v2")
+    index.save(tmp_path / "i")
+    config = json.loads((tmp_path / "i" / "index.json").read_text())
+    golden = json.loads((HERE / "index_v2" / "index.json").read_text())
+    assert [s["documents"] for s in config["segments"]] == [250, 50]
+    for mine, theirs in zip(config["segments"], golden["segments"], strict=True):
+        for name, file in theirs["files"].items():
+            one = HERE / "index_v2" / theirs["folder"] / f"{name}.npy"
+            name = "deleted-1" if name.startswith("deleted") else name
+            assert mine["files"][name] == file
+            other = tmp_path / "i" / mine["folder"] / f"{name}.npy"
+            assert one.read_bytes() == other.read_bytes()
 
 
 def test_a_press_of_format_1_codes_as_it_did(expected):

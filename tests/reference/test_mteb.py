@@ -372,6 +372,8 @@ def test_a_press_that_fits_no_door_says_why():
         open_door(press(quantizer=None), "search")
     with pytest.raises(ConfigError, match=r"rescore must be at least 1, got 0"):
         SearchDoor(press(), rescore=0)
+    with pytest.raises(ConfigError, match="scans one code, and this press keeps a finer one to"):
+        SearchDoor(replace(press(), fine=press().codec))
     with pytest.raises(ConfigError, match=r"names a model 'organization/model', got 'mine'"):
         EncoderDoor(press(), name="mine")
     with pytest.raises(ConfigError, match=r"call index before search"):

@@ -31,7 +31,10 @@ def test_a_recipe_goes_to_toml_values_and_back(tmp_path):
     ("text", "message"),
     [
         ("models = [", "cannot read the recipe"),
-        ("model = 'x'", "a recipe has no 'model'; it has head, models, quantizer, sample, weights"),
+        (
+            "model = 'x'",
+            "a recipe has no 'model'; it has fine, head, models, quantizer, sample, weights",
+        ),
         ("[head]\ndim = 4", "needs a 'kind', one of concat-decoder, "),
         ("[head]\nkind = 'pac'\ndim = 4", "unknown method 'pac'; known: concat-decoder, "),
         ("[head]\nkind = 'pca'\nwidth = 4", "'pca' has no option 'width'; it takes centre, dim"),

@@ -118,13 +118,18 @@ class SearchDoor:
             progress: Told about quantizing.
 
         Raises:
-            ConfigError: the pipeline has no models or no codec, `rescore` is below 1, or MTEB
-                takes no such name.
+            ConfigError: the pipeline has no models, no codec or a finer one too, `rescore` is
+                below 1, or MTEB takes no such name.
         """
         if pipeline.codec is None:
             raise ConfigError(
                 "this press has no quantizer, so there are no codes to search: fit it with one, "
                 "or take the encoder door"
+            )
+        if pipeline.fine is not None:
+            raise ConfigError(
+                "the search door scans one code, and this press keeps a finer one to rescore by: "
+                "leave `fine` out of its recipe"
             )
         if rescore is not None and rescore < 1:
             raise ConfigError(f"rescore must be at least 1, got {rescore}")
