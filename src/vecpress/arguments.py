@@ -13,7 +13,8 @@ from vecpress import registry
 from vecpress.budget import parse_budget
 from vecpress.comparison import Trained
 from vecpress.corpus import Benchmark, Corpus, read_corpus
-from vecpress.encoders.precomputed import SUFFIXES, Vectors, open_vectors
+from vecpress.encoders.precomputed import SUFFIXES, Vectors
+from vecpress.encoders.vector_files import is_shards, open_vectors
 from vecpress.errors import ConfigError, VecpressError
 from vecpress.extend import continuing
 from vecpress.fitting import learns_from_pairs
@@ -139,9 +140,8 @@ def open_documents(path: str, *, vectors: bool) -> tuple[Documents, Sequence[str
     """Open a corpus as the vectors or the texts that the press takes."""
     file = Path(path)
     absent = path != "-" and not file.exists()
-    if vectors and (absent or (file.suffix in SUFFIXES and not file.is_dir())):
-        opened = open_vectors(path)
-        return opened.array, opened.ids
+    if vectors and (absent or is_shards(file) or (file.suffix in SUFFIXES and file.is_file())):
+        return open_vectors(path)
     if vectors:
         what, models = "texts", "minilm,wordllama"
         if file.is_dir() and not (file / "corpus.jsonl").exists():

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from vecpress import __version__, arguments, measuring, options, screen, studying
+from vecpress import (
+    __version__,
+    arguments,
+    indexing,
+    measuring,
+    options,
+    screen,
+    streaming,
+    studying,
+)
 from vecpress.budget import parse_budget
 from vecpress.demo.run import run as run_demo
 from vecpress.encoders.precomputed import check_target, open_vectors, write_vectors
@@ -56,6 +65,7 @@ def fit(
     continue_: options.Continue = None,
     report_to: options.ReportTo = "",
     seed: options.Seed = 0,
+    memory: options.Memory = "",
     cache: options.Cache = options.CACHE,
     overwrite: options.Overwrite = False,
     explain: options.Explain = False,
@@ -75,8 +85,15 @@ def fit(
     arguments.check_fit(asked, budget=budget, continued=continue_, out=out, explain=explain)
     arguments.refuse_existing(out, overwrite=overwrite)
     takes_vectors = not asked.models if press is None else press.encoder is None
-    documents, ids = arguments.open_documents(corpus, vectors=takes_vectors)
-    taught = arguments.open_pairs(pairs, documents, ids, split=split, queries=queries)
+    if memory:
+        whole = {"--pairs": pairs, "--queries": queries}
+        asked, documents = streaming.draw_for_fit(
+            asked, corpus, memory, press=press, whole=whole, seed=seed, by_budget=bool(budget)
+        )
+        taught = None
+    else:
+        documents, ids = arguments.open_documents(corpus, vectors=takes_vectors)
+        taught = arguments.open_pairs(pairs, documents, ids, split=split, queries=queries)
     plan = None
     with screen.progress() as progress, arguments.open_log(report_to, out) as log:
         if budget:
@@ -108,10 +125,26 @@ def encode(
     corpus: options.Corpus,
     out: options.Out,
     float_: Annotated[bool, typer.Option("--float", help="Embeddings instead of codes.")] = False,
+    format_: options.Format = None,
+    memory: options.Memory = "",
     cache: options.Cache = options.CACHE,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Write a corpus's codes, or its compressed embeddings, as .npy or .parquet."""
+    """Write a corpus's codes, or its compressed embeddings, as .npy or .parquet.
+
+    To a folder they are written in shards: an interrupted run goes on where it was.
+    """
+    if streaming.takes_shards(out, memory=memory, format=format_):
+        streaming.encode_shards(
+            press,
+            corpus,
+            out,
+            memory=memory,
+            floats=float_,
+            format=format_,
+            overwrite=overwrite,
+        )
+        return
     check_target(out)
     arguments.refuse_existing(out, overwrite=overwrite, file=True)
     with screen.progress() as progress:
@@ -128,23 +161,30 @@ def index(
     press: options.Press,
     corpus: options.Corpus,
     out: options.Out,
+    memory: options.Memory = "",
     cache: options.Cache = options.CACHE,
+    add: Annotated[bool, typer.Option("--add", help="Add to the index that is there.")] = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Code a corpus and keep it searchable, together with the press that coded it."""
+    """Code a corpus and keep it searchable, together with the press that coded it.
+
+    With --memory an interrupted run goes on where it was.
+    """
+    if add:
+        indexing.check_add(memory=memory, overwrite=overwrite)
+        indexing.add(press, corpus, out, cache=cache)
+        return
     arguments.refuse_existing(out, overwrite=overwrite)
+    if memory:
+        streaming.index_stream(press, corpus, out, memory=memory, overwrite=overwrite)
+        return
     with screen.progress() as progress:
         pipeline = Pipeline.load(press)
         documents, ids = arguments.open_documents(corpus, vectors=pipeline.encoder is None)
         cached = pipeline.cached(cache, progress=progress)
         made = cached.index(documents, ids=ids, progress=progress)
     pipeline.save_index(made, out, overwrite=overwrite)
-    screen.say(
-        f"{out}: {len(made)} documents at {pipeline.bytes_per_vector} bytes "
-        f"({made.codes.nbytes / 1e6:.2f} MB of codes)"
-    )
-    asked = "queries.npy" if pipeline.encoder is None else '"your question"'
-    screen.say(f"Next: vecpress search {out} {asked}")
+    screen.indexed(pipeline, out=str(out), documents=len(made))
 
 
 @app.command()
@@ -154,6 +194,20 @@ def search(
         str, typer.Argument(help="A text; - for stdin; an image, or a file of vectors.")
     ],
     k: Annotated[int | None, typer.Option("-k", help="Answers; 10 unless there are fewer.")] = None,
+    rescore: Annotated[
+        int | None,
+        typer.Option(
+            help="Order so many of the best hits anew by their finer codes.",
+            show_default="10 times -k, if the index has them",
+        ),
+    ] = None,
+    recall: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the best to find on average, of an index in lists: see `partition`.",
+            show_default="all",
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Find the documents that answer a query best."""
@@ -162,7 +216,9 @@ def search(
         progress("loading", 0, 1)
         opened, pipeline = Index.load(index), Pipeline.load(index / "press")
         asked = open_vectors(query).array if pipeline.encoder is None else arguments.as_item(text)
-        hits = pipeline.search(opened, asked, min(10, len(opened)) if k is None else k)
+        k, given = min(10, len(opened)) if k is None else k, {"rescore": rescore, "recall": recall}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        hits = pipeline.search(opened, asked, k, **chosen)
         progress("loading", 1, 1)
     answers = [
         [
@@ -185,6 +241,10 @@ for verb in (
     measuring.compare,
     measuring.report,
     studying.study,
+    indexing.delete,
+    indexing.compact,
+    indexing.partition,
+    indexing.check,
 ):
     app.command()(verb)
 

@@ -11,9 +11,8 @@ from typing import Any
 
 from vecpress.errors import DataError
 from vecpress.images import check_image, find_images, image_digest
-from vecpress.lines import read_lines
 from vecpress.qrels import Qrels, read_qrels
-from vecpress.records import Record, read_records
+from vecpress.records import Record, lines_or_json, read_records, text_lines
 from vecpress.stages import Image, Item
 
 _READABLE = "a BEIR folder, a folder of images, or a .jsonl, .jsonl.gz, .csv, .parquet or .txt file"
@@ -54,10 +53,18 @@ class Corpus:
             DataError: an image cannot be read.
         """
         digest = hashlib.sha256()
+        self.add_to(digest)
+        return digest.hexdigest()[:32]
+
+    def add_to(self, digest: "hashlib._Hash") -> None:
+        """Go on with the digest of a corpus that these documents are a part of.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
         for id_, item in zip(self.ids, self.texts, strict=True):
             part = {"image": image_digest(item)} if isinstance(item, Image) else item
             digest.update(json.dumps((id_, part)).encode())
-        return digest.hexdigest()[:32]
 
     @classmethod
     def from_records(
@@ -66,6 +73,7 @@ class Corpus:
         *,
         name: str = "the corpus",
         folder: str | Path = "",
+        start: int = 0,
     ) -> "Corpus":
         """Take `_id` (or `id`), `title` and `text` from mappings, such as the rows of a HF dataset.
 
@@ -76,13 +84,14 @@ class Corpus:
             records: What to take them from.
             name: Where they came from, for messages.
             folder: What the paths of images start from.
+            start: How many records came before these.
 
         Raises:
             DataError: a record has neither text nor image, or both, or one that cannot be read, or
                 there are no records.
         """
         ids, items = [], []
-        for number, record in enumerate(records):
+        for number, record in enumerate(records, start):
             given = (record.get(key) for key in ("_id", "id"))
             ids.append(str(next((id_ for id_ in given if id_ is not None), number)))
             items.append(_item(record, f"record {number + 1} of {name}", Path(folder)))
@@ -169,22 +178,35 @@ def read_corpus(path: str | Path) -> Corpus:
     """
     if str(path) == "-":
         try:
-            return Corpus.from_records(_lines_or_json(sys.stdin), name="stdin")
+            return Corpus.from_records(lines_or_json(sys.stdin), name="stdin")
         except UnicodeDecodeError as error:
             raise DataError(f"stdin is not UTF-8 text ({error}): is it binary?") from error
     path = Path(path)
-    if path.is_dir():
-        file = _find(path, "corpus")
-        return _read_images(path) if file is None else read_corpus(file)
-    if not path.exists():
-        raise DataError(f"{path} does not exist: give {_READABLE}")
-    kind = path.name.removesuffix(".gz").rpartition(".")[2]
-    if kind not in ("jsonl", "csv", "parquet", "txt"):
-        raise DataError(f"cannot read texts from {path}: give {_READABLE}")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty: it must hold at least one text")
-    records = _text_lines(path) if kind == "txt" else read_records(path)
-    return Corpus.from_records(records, name=str(path), folder=path.parent)
+    if path.is_dir() and _find(path, "corpus") is None:
+        return _read_images(path)
+    file = corpus_file(path)
+    return Corpus.from_records(text_records(file), name=str(file), folder=file.parent)
+
+
+def corpus_file(path: Path) -> Path:
+    """Find the file of texts that a path names: itself, or the corpus of a BEIR folder.
+
+    Raises:
+        DataError: it is absent, empty, or of another kind.
+    """
+    file = (_find(path, "corpus") or path) if path.is_dir() else path
+    if not file.exists():
+        raise DataError(f"{file} does not exist: give {_READABLE}")
+    if _kind(file) not in ("jsonl", "csv", "parquet", "txt"):
+        raise DataError(f"cannot read texts from {file}: give {_READABLE}")
+    if file.stat().st_size == 0:
+        raise DataError(f"{file} is empty: it must hold at least one text")
+    return file
+
+
+def text_records(file: Path) -> Iterator[Record]:
+    """Give what stands in a file of texts, one record after the other."""
+    return text_lines(file) if _kind(file) == "txt" else read_records(file)
 
 
 def _read_images(folder: Path) -> Corpus:
@@ -263,25 +285,13 @@ def _find(folder: Path, name: str) -> Path | None:
     return next((file for file in files if file.exists()), None)
 
 
+def _kind(file: Path) -> str:
+    return file.name.removesuffix(".gz").rpartition(".")[2]
+
+
 def _is_unicode(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _text_lines(path: Path) -> Iterator[Record]:
-    return ({"text": line} for line in read_lines(path) if line.strip())
-
-
-def _lines_or_json(lines: Iterable[str]) -> Iterator[Record]:
-    for number, line in enumerate(lines, start=1):
-        if line.lstrip().startswith("{"):
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                where = f"line {number} of stdin"
-                raise DataError(f"{where} is not JSON ({error}), got {line[:60]!r}") from error
-        elif line.strip():
-            yield {"text": line.rstrip("\r\n")}

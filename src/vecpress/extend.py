@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from vecpress import registry
 from vecpress.corpus import Corpus
+from vecpress.draws import Drawn
 from vecpress.errors import ConfigError
 from vecpress.fitting import refuse_unused
 from vecpress.head import Head
@@ -17,7 +18,7 @@ from vecpress.stages import Compressor, Extending, Log, Progress, silent, unlogg
 def extend(
     press: Pipeline,
     recipe: Recipe,
-    documents: Documents,
+    documents: Documents | Drawn,
     *,
     pairs: Pairs | None = None,
     seed: int = 0,
@@ -46,7 +47,8 @@ def extend(
     recipe = continued(recipe, press.recipe, press.head)
     refuse_unused(recipe, pairs)
     encoder = None
-    if isinstance(documents, Corpus):
+    held = documents.documents if isinstance(documents, Drawn) else documents
+    if isinstance(held, Corpus):
         encoder = press.same_encoder()
     elif press.encoder is not None:
         raise ConfigError("this press encodes texts itself: give it texts, not vectors")

@@ -93,6 +93,17 @@ Continue = Annotated[
 ReportTo = Annotated[
     str, typer.Option(help="tensorboard: draw the training there too, in OUT.tensorboard.")
 ]
+Memory = Annotated[
+    str,
+    typer.Option(
+        metavar="SIZE",
+        help="Keep to so much memory, such as 2GB, however large CORPUS is: it is read in parts.",
+    ),
+]
+Format = Annotated[
+    Literal["npy", "parquet"] | None,
+    typer.Option("--format", help="Of the shards, where --out is a folder.", show_default="npy"),
+]
 Results = Annotated[
     Path,
     typer.Argument(metavar="RESULTS", help="A results.jsonl; or a press, or a training.jsonl."),

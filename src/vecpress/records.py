@@ -4,7 +4,7 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from vecpress import registry
 from vecpress.errors import DataError
+from vecpress.lines import read_lines
 
 Record = Mapping[str, Any]
 
@@ -43,6 +44,32 @@ def read_records(path: Path) -> Iterator[Record]:
         raise DataError(f"{path} is not UTF-8 text ({error}): is it a binary file?") from error
     except csv.Error as error:
         raise DataError(f"{path} is not a readable table ({error}): give .jsonl") from error
+
+
+def text_lines(path: Path) -> Iterator[Record]:
+    """Give each line of a file of texts; empty ones do not count.
+
+    Raises:
+        DataError: it is not UTF-8 text, or not packed as its name says.
+    """
+    return ({"text": line} for line in read_lines(path) if line.strip())
+
+
+def lines_or_json(lines: Iterable[str]) -> Iterator[Record]:
+    """Take each line from stdin as a JSON object if it begins like one, else as a text.
+
+    Raises:
+        DataError: it begins like one, and is none.
+    """
+    for number, line in enumerate(lines, start=1):
+        if line.lstrip().startswith("{"):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                where = f"line {number} of stdin"
+                raise DataError(f"{where} is not JSON ({error}), got {line[:60]!r}") from error
+        elif line.strip():
+            yield {"text": line.rstrip("\r\n")}
 
 
 def _opened(path: Path, newline: str | None = None) -> TextIOWrapper:

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int64
 
 from vecpress.arrays import Array, as_embeddings
 from vecpress.corpus import Corpus
+from vecpress.draws import Drawn, sample_rows
 from vecpress.encoders.catalogue import combine, find
 from vecpress.encoders.combine import Concat, with_cache
 from vecpress.errors import ConfigError, DataError, MismatchError
@@ -76,7 +77,7 @@ class Sample:
 
 def draw_sample(
     recipe: Recipe,
-    documents: Documents,
+    documents: Documents | Drawn,
     *,
     pairs: Pairs | None = None,
     encoder: Encoder | None = None,
@@ -88,7 +89,7 @@ def draw_sample(
 
     Args:
         recipe: Its models, weights and sample are used.
-        documents: What is drawn from.
+        documents: What is drawn from, or what was drawn already.
         pairs: Judgements of the documents.
         encoder: Already fitted, in place of the one that the recipe's models make.
         seed: Of the draw.
@@ -99,18 +100,21 @@ def draw_sample(
         ConfigError: the recipe and the documents do not fit each other.
         DataError: the documents or the judgements cannot be used.
     """
+    given = documents if isinstance(documents, Drawn) else Drawn(documents, len(documents), None)
+    documents, number, told = given
     rows, drawn = choose_rows(len(documents), recipe.sample, seed=seed, pairs=pairs)
     if encoder is None:
         encoder = make_encoder(recipe, documents, progress=progress)
     if encoder is not None and cache is not None:
         encoder = with_cache(encoder, cache, progress=progress)
     embeddings = _embed(encoder, documents, rows)
-    digest = documents.digest if isinstance(documents, Corpus) else _digest(embeddings[:drawn])
+    if told is None:
+        told = documents.digest if isinstance(documents, Corpus) else _digest(embeddings[:drawn])
     sample = Sample(
         embeddings=embeddings,
         encoder=encoder,
         seed=seed,
-        corpus={"documents": len(documents), "digest": digest},
+        corpus={"documents": number, "digest": told},
     )
     if isinstance(documents, Corpus) and encoder is not None:
         first = documents.texts[0 if isinstance(rows, slice) else int(rows[0])]
@@ -275,13 +279,6 @@ def check_width(embeddings: Float32[Array, "n d"], width: int) -> None:
             f"this press takes {width}-dimensional vectors, got {embeddings.shape[1]}: were they "
             "made by the same models, in the same order?"
         )
-
-
-def sample_rows(n: int, most: int, seed: int) -> Array | slice:
-    """Draw at most `most` of n rows, ascending; all of them if they are few enough."""
-    if n <= most:
-        return slice(0, n)
-    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
 
 
 def _digest(embeddings: Float32[Array, "n d"]) -> str:

@@ -99,6 +99,14 @@ def fitted(pipeline: Pipeline, *, out: str, corpus: str, drawn: Path | None = No
         say(f"Next: vecpress index {out} {corpus} --out INDEX")
 
 
+def indexed(pipeline: Pipeline, *, out: str, documents: int) -> None:
+    """Say what was indexed, and what to type next."""
+    size = pipeline.bytes_per_vector
+    say(f"{out}: {documents} documents at {size} bytes ({documents * size / 1e6:.2f} MB of codes)")
+    asked = "queries.npy" if pipeline.encoder is None else '"your question"'
+    say(f"Next: vecpress search {out} {asked}")
+
+
 def answers(ranked: Sequence[Mapping[str, Any]]) -> None:
     """Print hits for people: score, id, and how the document begins."""
     for hit in ranked:
