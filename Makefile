@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # What is compiled while vecpress is installed; a change asks for a new installation.
 KERNEL := src/vecpress/kernel.c hatch_build.py
 
-.PHONY: demo test check docs bench studies clean
+.PHONY: demo test check docs bench bench-encode bench-fit bench-search bench-scale studies clean
 
 demo: .venv/demo.stamp
 	$(BIN)/vecpress demo --out demo-out
@@ -27,6 +27,22 @@ bench: .venv/dev.stamp
 	$(BIN)/python benchmarks/spine.py
 	$(BIN)/python benchmarks/frontier.py
 
+# Speed and memory against peers, some of which are installed for this alone: docs/performance.md.
+bench-encode: .venv/bench.stamp
+	$(BIN)/python benchmarks/encode.py
+
+bench-fit: .venv/bench.stamp
+	$(BIN)/python benchmarks/fit.py
+
+bench-search: .venv/bench.stamp
+	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/ivf.py
+	$(BIN)/python benchmarks/roofline.py
+
+bench-scale: .venv/bench.stamp
+	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/memory.py
+
 studies: .venv/dev.stamp
 	$(BIN)/python benchmarks/studies.py
 
@@ -45,3 +61,7 @@ clean:
 	@echo "Installing vecpress with everything its tests need into .venv (a few minutes) ..."
 	$(PIP) -e '.[dev]'
 	@touch $@ .venv/demo.stamp
+
+.venv/bench.stamp: .venv/dev.stamp
+	$(PIP) -e '.[dev,bench]'
+	@touch $@

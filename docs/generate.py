@@ -19,8 +19,8 @@ from frontier_tables import head, read, spread
 
 ROOT = Path(__file__).parents[1]
 VERBS = (
-    *("demo", "fit", "encode", "index", "search", "evaluate", "suggest", "compare", "report"),
-    "study",
+    *("demo", "fit", "encode", "index", "delete", "compact", "partition", "check", "search"),
+    *("evaluate", "suggest", "compare", "report", "study"),
 )
 
 
