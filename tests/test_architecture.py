@@ -11,7 +11,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "vecpress"
 FLOORS = [
     {"errors"},
-    {"arrays", "folders", "digests", "lines", "limits"},
+    {"arrays", "cores", "folders", "digests", "lines", "limits"},
     {"head", "registry", "qrels", "significance", "kernel"},
     {"stages", "records"},
     {"images", "lookups", "decoded_scan"},

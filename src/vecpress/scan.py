@@ -5,7 +5,6 @@ codec has tables of half bytes or bytes. Without it, FAISS looks them up for a f
 for many, and where nothing else can, blocks of codes are decoded and multiplied, by numpy alone.
 """
 
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -17,6 +16,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 
 from vecpress import kernel
 from vecpress.arrays import Array, blocks
+from vecpress.cores import cores
 from vecpress.decoded_scan import Ranking, decoded_norms, scan_blocks
 from vecpress.errors import ConfigError
 from vecpress.lookups import Lookups
@@ -43,10 +43,10 @@ class Scanner:
 
         Args:
             codec: What the codes mean.
-            threads: How many the kernel may use; None for one per core this process may run on.
+            threads: How many the kernel may use; None for what `vecpress.cores` says.
         """
         self._codec = codec
-        self._threads = _cores() if threads is None else threads
+        self._threads = cores() if threads is None else threads
         self._inverse = _PerArray(self._inverse_norms)
         self._masked = _PerArray(self._without)
         self._table = _PerArray(lambda c: TableScan(codec, c, decoded_norms(codec, c)))
@@ -260,13 +260,6 @@ class _PerArray(Generic[Made]):
         made = self._make(array, *others)
         self._known[place] = weakref.ref(array, lambda _: self._known.pop(place, None)), made
         return made
-
-
-def _cores() -> int:
-    """Count the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def best_of(rows: Int64[Array, "q r"], scores: Float32[Array, "q r"], k: int) -> Ranking:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from vecpress.encoders.cores import cores, side_by_side
+from vecpress.cores import cores, side_by_side
 from vecpress.errors import ConfigError
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from tokenizers import Tokenizer
 
 from vecpress.arrays import Array, normalize
-from vecpress.encoders.cores import cores
+from vecpress.cores import cores
 from vecpress.encoders.files import digest
 from vecpress.encoders.items import only_texts
 from vecpress.errors import ConfigError, ModelError

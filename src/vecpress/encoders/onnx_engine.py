@@ -15,8 +15,8 @@ import onnxruntime
 from jaxtyping import Float32
 
 from vecpress.arrays import Array, blocks
+from vecpress.cores import side_by_side
 from vecpress.encoders.bert_folder import BertFolder
-from vecpress.encoders.cores import side_by_side
 from vecpress.encoders.graphs import graph_of
 from vecpress.encoders.text_tokenizer import TextTokenizer, read_tokenizer
 from vecpress.encoders.tokens import Ids, SharedTokens

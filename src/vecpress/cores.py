@@ -1,4 +1,4 @@
-"""How many cores an encoder may use, and the one way in which encoders use them side by side."""
+"""How many cores may be used, and the one way in which encoders use them side by side."""
 
 import os
 from collections.abc import Callable, Sequence
