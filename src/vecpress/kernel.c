@@ -438,7 +438,7 @@ MIDDLE static void scan_halves_256(const Scan *s, int64_t start, int64_t end) {
 #endif
 
 /* What the caller must know the shape of `Scan` by; changed with it. */
-int vecpress_abi(void) { return 4; }
+int vecpress_abi(void) { return 5; }
 
 /* How fast codes can be scanned here: 0 not at all, 1 half bytes (AVX2), 2 bytes too (AVX-512). */
 int vecpress_level(void) {
@@ -609,3 +609,80 @@ static int norm_rows(const Scan *s, int64_t start, int64_t end) {
 
 /* Give 1 / root of the sum of each row's entries in `exact` (squares); 0 where they sum to 0. */
 int vecpress_inverse_norms(const Scan *s) { return share(s, norm_rows, 8192); }
+
+/* What `Scan` needs of queries: see there. All arrays are the caller's. */
+typedef struct {
+    const float *entries;  /* (bytes, 2 x 16 or 256, width): what each value stands for */
+    const float *placed;   /* (queries, bytes, width): the queries */
+    int64_t bytes, width, cells, queries;
+    uint8_t *tables, *weights; /* zero where nothing is written */
+    uint16_t *order;
+    int32_t *bounds;
+    float *exact, *scale;
+} Ask;
+
+/* Multiply each query with the entries, and round every group's table in steps of its own. */
+void vecpress_ask(const Ask *a) {
+    const int64_t per_byte = a->cells == 16 ? 32 : 256, groups = a->bytes * per_byte / a->cells;
+    const int64_t wide = padded(a->bytes) * (per_byte / a->cells);
+    for (int64_t query = 0; query < a->queries; query++) {
+        const float *placed = a->placed + query * a->bytes * a->width;
+        float *exact = a->exact + query * groups * a->cells, *scale = a->scale + 3 * query;
+        uint8_t *tables = a->tables + query * wide * a->cells, *weights = a->weights + query * wide;
+        uint16_t *order = a->order + query * groups;
+        int32_t *bounds = a->bounds + query * (POWERS + 1), counts[POWERS + 1] = {0};
+        float widest = 1e-30f, base = 0, largest = 0, error = 0;
+        for (int64_t i = 0; i < a->bytes * per_byte; i++) {
+            const float *entry = a->entries + i * a->width, *q = placed + i / per_byte * a->width;
+            float sum = 0;
+            for (int64_t j = 0; j < a->width; j++) sum += entry[j] * q[j];
+            exact[i] = sum;
+        }
+        for (int turn = 0; turn < 2; turn++) { /* the widest range first; it sets the step */
+            const float step = widest / (255 << (POWERS - 1));
+            for (int64_t g = 0; g < groups; g++) {
+                const float *from = exact + g * a->cells;
+                float low = from[0], high = from[0], off = 0;
+                for (int64_t c = 1; c < a->cells; c++) {
+                    low = from[c] < low ? from[c] : low;
+                    high = from[c] > high ? from[c] : high;
+                }
+                if (!turn) {
+                    widest = high - low > widest ? high - low : widest;
+                    continue;
+                }
+                int power = 0;
+                while (power < POWERS - 1 && high - low > 255 * step * (1 << power)) power++;
+                const float own = step * (1 << power);
+                const int64_t b = g / 2, half = 64 * (g % 2);
+                const int64_t at = a->cells == 16 ? 128 * (b / 4) + half + 16 * (b % 4) : 256 * g;
+                for (int64_t c = 0; c < a->cells; c++) {
+                    const float steps = (from[c] - low) / own + 0.5f;
+                    const uint8_t rounded = steps < 255 ? (uint8_t)steps : 255;
+                    const float gap = from[c] - low - rounded * own;
+                    tables[at + c] = rounded;
+                    off = gap > off ? gap : -gap > off ? -gap : off;
+                }
+                weights[at / a->cells] = 1 << power;
+                counts[power]++;
+                base += low;
+                error += off;
+                largest += -low > high ? -low : high;
+            }
+        }
+        for (int power = 0, sum = 0; power <= POWERS; power++) {
+            bounds[power] = sum;
+            sum += counts[power];
+        }
+        int32_t next[POWERS];
+        memcpy(next, bounds, sizeof next);
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t b = g / 2;
+            int64_t at = a->cells == 16 ? 8 * (b / 4) + 4 * (g % 2) + b % 4 : g;
+            order[next[__builtin_ctz(weights[at])]++] = (uint16_t)g;
+        }
+        scale[0] = widest / (255 << (POWERS - 1));
+        scale[1] = base;
+        scale[2] = error + 1e-5f * largest; /* and what sums of floats may be off */
+    }
+}

@@ -16,7 +16,7 @@ from vecpress.arrays import Array
 from vecpress.errors import ConfigError, ShapeError
 
 LIBRARY = Path(__file__).with_name("_kernel.so")
-_ABI = 4
+_ABI = 5
 POWERS = 7
 """Weights of tables: 1, 2, 4, ... 64."""
 MOST_BYTES = 2048
@@ -48,6 +48,17 @@ class _Scan(ctypes.Structure):
         ("out", ctypes.c_void_p),
         ("ranges", ctypes.c_void_p),
         ("count", ctypes.c_int64),
+    )
+
+
+class _Ask(ctypes.Structure):
+    """`Ask` of kernel.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("entries", "placed")),
+        *((name, ctypes.c_int64) for name in ("bytes", "width", "cells", "queries")),
+        *((name, ctypes.c_void_p) for name in ("tables", "weights", "order", "bounds")),
+        *((name, ctypes.c_void_p) for name in ("exact", "scale")),
     )
 
 
@@ -90,6 +101,32 @@ def level() -> int:
     """Say what can be scanned here: 0 nothing, 1 half bytes (AVX2), 2 bytes too (AVX-512 VBMI)."""
     library = _library()
     return 0 if library is None else int(library.vecpress_level())
+
+
+def ask(
+    entries: Float32[Array, "code_bytes e w"], queries: Float32[Array, "q code_bytes w"]
+) -> Asked:
+    """Multiply queries with what the values of each byte (or its halves) stand for, and round."""
+    size, per_byte, width = entries.shape
+    cells, count = 16 if per_byte == 32 else 256, len(queries)
+    groups, wide = size * per_byte // cells, -(-size // 16) * 16 * per_byte // cells
+    asked = Asked(
+        cells=cells,
+        tables=np.zeros((count, wide * cells), np.uint8),
+        weights=np.zeros((count, wide), np.uint8),
+        order=np.empty((count, groups), np.uint16),
+        bounds=np.empty((count, POWERS + 1), np.int32),
+        exact=np.empty((count, groups * cells), np.float32),
+        scale=np.empty((count, 3), np.float32),
+    )
+    given = np.ascontiguousarray(entries), np.ascontiguousarray(queries)
+    made = {name: getattr(asked, name).ctypes.data for name in asked._fields if name != "cells"}
+    places = {"entries": given[0].ctypes.data, "placed": given[1].ctypes.data} | made
+    what = _Ask(bytes=size, width=width, cells=cells, queries=count, **places)
+    library = _library()
+    assert library is not None
+    library.vecpress_ask(ctypes.byref(what))
+    return asked
 
 
 class Best(NamedTuple):

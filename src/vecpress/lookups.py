@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int8, Int32, Shaped, UInt8
+from jaxtyping import Bool, Float32
 
 from vecpress import kernel
 from vecpress.arrays import Array
@@ -54,54 +54,10 @@ class Lookups:
 
     def ask(self, queries: Float32[Array, "q e"]) -> kernel.Asked:
         """Multiply queries, in the codec's space, with the tables, and round to 8 bits."""
-        size, entries, width = self.tables.shape
-        wide = np.zeros((len(queries), size * width), np.float32)
-        wide[:, : queries.shape[1]] = queries
-        placed = wide.reshape(-1, size, width).transpose(1, 2, 0)
-        # The queries stand last until the end: what is done for each goes over many at once.
-        exact = (self.tables @ placed).reshape(-1, self.cells, len(queries))
-        low, high = exact.min(axis=1), exact.max(axis=1)
-        widest = np.maximum((high - low).max(axis=0), np.float32(1e-30))
-        step = widest / np.float32(255 * 2 ** (kernel.POWERS - 1))
-        needed = np.maximum((high - low) / (255 * step), 1)
-        power = np.clip(np.ceil(np.log2(needed) - 1e-6), 0, kernel.POWERS - 1).astype(np.int8)
-        steps = (step * np.exp2(power.astype(np.float32)))[:, None]
-        above = exact - low[:, None]
-        rounded = np.minimum(np.rint(above / steps), 255)
-        off = np.abs(above - rounded * steps).max(axis=1)
-        largest = np.maximum(np.abs(low), np.abs(high)).sum(axis=0)
-        error = off.sum(axis=0) + np.float32(1e-5) * largest  # and what float sums may be off
-        weights = np.exp2(power).astype(np.uint8)
-        halves = entries // self.cells
-        return kernel.Asked(
-            cells=self.cells,
-            tables=_laid_out(rounded.astype(np.uint8), halves),
-            weights=_laid_out(weights[:, None], halves),
-            order=np.argsort(power.T, axis=1, kind="stable").astype(np.uint16),
-            bounds=_bounds(power.T),
-            exact=_by_query(exact),
-            scale=np.stack([step, low.sum(axis=0), error], axis=1).astype(np.float32),
-        )
-
-
-def _by_query(values: Shaped[Array, "g c q"]) -> Shaped[Array, "q entries"]:
-    return np.ascontiguousarray(values.reshape(-1, values.shape[2]).T)
-
-
-def _laid_out(values: UInt8[Array, "g c q"], halves: int) -> UInt8[Array, "q padded"]:
-    """Pad to whole 16 bytes of a code, and put the low halves of four bytes before the high."""
-    groups, cells, count = values.shape
-    padded = np.zeros((-(-groups // (16 * halves)) * 16 * halves, cells, count), np.uint8)
-    padded[:groups] = values
-    fours = padded.reshape(-1, 4, halves, cells, count).transpose(0, 2, 1, 3, 4)
-    return _by_query(np.ascontiguousarray(fours).reshape(-1, cells, count))
-
-
-def _bounds(power: Int8[Array, "q g"]) -> Int32[Array, "q powers"]:
-    """Say where each power begins among a query's groups in order, and where the last one ends."""
-    found = [np.zeros(len(power), np.int64)]
-    found += [np.count_nonzero(power <= most, axis=1) for most in range(kernel.POWERS)]
-    return np.ascontiguousarray(np.stack(found, axis=1).astype(np.int32))
+        size, _, width = self.tables.shape
+        placed = np.zeros((len(queries), size * width), np.float32)
+        placed[:, : queries.shape[1]] = queries
+        return kernel.ask(self.tables, placed.reshape(-1, size, width))
 
 
 def _join(tables: Float32[Array, "m k w"]) -> Float32[Array, "code_bytes 256 v"]:
