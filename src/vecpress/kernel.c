@@ -438,7 +438,7 @@ MIDDLE static void scan_halves_256(const Scan *s, int64_t start, int64_t end) {
 #endif
 
 /* What the caller must know the shape of `Scan` by; changed with it. */
-int vecpress_abi(void) { return 5; }
+int vecpress_abi(void) { return 6; }
 
 /* How fast codes can be scanned here: 0 not at all, 1 half bytes (AVX2), 2 bytes too (AVX-512). */
 int vecpress_level(void) {
@@ -684,5 +684,21 @@ void vecpress_ask(const Ask *a) {
         scale[0] = widest / (255 << (POWERS - 1));
         scale[1] = base;
         scale[2] = error + 1e-5f * largest; /* and what sums of floats may be off */
+    }
+}
+
+/* Rows of `groups` numbers of `bits` bits each, lowest first, to rows of numbers of `wide` bits,
+   4 or 8; what is left of the last byte is 0. */
+void vecpress_spread(const uint8_t *codes, int64_t n, int64_t bytes, int64_t bits, int64_t groups,
+                     int64_t wide, uint8_t *out) {
+    const int64_t size = (groups * wide + 7) / 8, mask = (1 << bits) - 1;
+    for (int64_t row = 0; row < n; row++, codes += bytes, out += size) {
+        memset(out, 0, size);
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t at = g * bits / 8, shift = g * bits % 8, to = g * wide;
+            const int64_t next = at + 1 < bytes ? codes[at + 1] : 0;
+            const int64_t number = ((codes[at] | next << 8) >> shift) & mask;
+            out[to / 8] |= number << to % 8;
+        }
     }
 }

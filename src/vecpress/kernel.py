@@ -16,7 +16,7 @@ from vecpress.arrays import Array
 from vecpress.errors import ConfigError, ShapeError
 
 LIBRARY = Path(__file__).with_name("_kernel.so")
-_ABI = 5
+_ABI = 6
 POWERS = 7
 """Weights of tables: 1, 2, 4, ... 64."""
 MOST_BYTES = 2048
@@ -232,6 +232,22 @@ def inverse_norms(
         codes,
         {"exact": squares, "out": out, "ranges": np.array([[0, len(codes)]], np.int64)},
         {"cells": cells, "count": 1, "threads": threads, "level": level},
+    )
+    return out
+
+
+def spread(
+    codes: UInt8[Array, "n code_bytes"], bits: int, groups: int, *, wide: int
+) -> UInt8[Array, "n wider"]:
+    """Store numbers of `bits` bits each, of which a row has `groups`, in 4 or 8 bits each."""
+    given = np.ascontiguousarray(codes)
+    out = np.empty((len(codes), -(-groups * wide // 8)), np.uint8)
+    library = _library()
+    assert library is not None
+    library.vecpress_spread(
+        ctypes.c_void_p(given.ctypes.data),
+        *map(ctypes.c_int64, (*given.shape, bits, groups, wide)),
+        ctypes.c_void_p(out.ctypes.data),
     )
     return out
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, UInt8
 
 from vecpress import kernel
 from vecpress.arrays import Array
@@ -18,24 +18,41 @@ class Lookups:
         tables: What each value of a byte, or of its low half and then of its high one, stands for:
             coordinates whose sum over a code's bytes is the decoded code. `e` is 256, or 2 x 16.
         squares: Their squared norms; a decoded code's is the sum over its bytes.
+        groups: Numbers in a code.
+        bits: Of a number, as it is stored.
+        wide: Of a number, as it is looked up: more where it would lie across bytes.
     """
 
     tables: Float32[Array, "code_bytes e w"]
     squares: Float32[Array, " entries"]
+    groups: int
+    bits: int
+    wide: int
 
     @classmethod
     def of(cls, codec: Codec) -> "Lookups | None":
-        """Prepare a codec; None if its codes are no whole parts of bytes to be looked up."""
+        """Prepare a codec; None if its codes are no numbers to be looked up."""
         tables = codec.tables()
-        if tables is None or tables.shape[1] not in (2, 4, 16, 256):
+        if tables is None or tables.shape[1] > 256:
             return None
-        if codec.code_bytes > kernel.MOST_BYTES:
+        groups, cells, width = tables.shape
+        bits = cells.bit_length() - 1
+        wide = bits if 8 % bits == 0 else 4 if bits < 4 else 8
+        if -(-groups * wide // 8) > kernel.MOST_BYTES:
             return None
-        joined = _join(tables)
+        padded = np.zeros((groups, 2**wide, width), np.float32)
+        padded[:, :cells] = tables
+        joined = _join(padded)
         halves = _halves(joined)
         kept = np.ascontiguousarray(joined if halves is None else halves)
         squares = np.einsum("bew,bew->be", kept, kept).ravel()
-        return cls(tables=kept, squares=squares)
+        return cls(tables=kept, squares=squares, groups=groups, bits=bits, wide=wide)
+
+    def laid_out(self, codes: UInt8[Array, "n code_bytes"]) -> UInt8[Array, "n wider"]:
+        """Give codes as they are looked up: these, or a wider copy."""
+        if self.wide == self.bits:
+            return codes
+        return kernel.spread(codes, self.bits, self.groups, wide=self.wide)
 
     @property
     def level(self) -> int:

@@ -47,6 +47,7 @@ class Scanner:
         """
         self._codec = codec
         self._threads = cores() if threads is None else threads
+        self._copy = _PerArray(self._wider)
         self._inverse = _PerArray(self._inverse_norms)
         self._masked = _PerArray(self._without)
         self._table = _PerArray(lambda c: TableScan(codec, c, decoded_norms(codec, c)))
@@ -134,12 +135,13 @@ class Scanner:
             return rows, scores
         assert self._lookups is not None
         inverse = self._inverse(codes) if dead is None else self._masked(dead, codes)
+        laid = self._laid_out(codes)
         for some in blocks(len(queries), _ASKED):
             own = np.ascontiguousarray(ranges[some])
             work = int((own[..., 1] - own[..., 0]).sum()) * codes.shape[1]
             threads, level = self._workers(work), kernel.level()
             asked = self._lookups.ask(queries[some])
-            found = kernel.scan_each(codes, inverse, asked, own, k, threads=threads, level=level)
+            found = kernel.scan_each(laid, inverse, asked, own, k, threads=threads, level=level)
             rows[some], scores[some] = best_of(*found, k)
         return rows, scores
 
@@ -164,7 +166,7 @@ class Scanner:
         if engine == "kernel" and not able:
             why = "it was not compiled, or lacks a processor for them"
             if self._lookups is None:
-                why = "they are not looked up by bytes or half bytes"
+                why = "they are not numbers to be looked up"
             raise ConfigError(
                 f"the kernel cannot scan the codes of this {type(self._codec).__name__} here: "
                 f"{why}; use numpy or auto"
@@ -192,7 +194,8 @@ class Scanner:
             asked = self._lookups.ask(queries[some])
             best = kernel.Best.empty(self._workers(size * len(asked.scale)), len(asked.scale), k)
             for part, norms, wanted in zip(parts, inverse, ranges, strict=True):
-                kernel.scan(part.codes, norms, asked, wanted, best, level=kernel.level())
+                laid = self._laid_out(part.codes)
+                kernel.scan(laid, norms, asked, wanted, best, level=kernel.level())
                 best = best.after(len(part.codes))
             found.append(best_of(*(np.concatenate(list(b), axis=1) for b in best[:2]), k))
         rows, scores = zip(*found, strict=True)
@@ -201,10 +204,21 @@ class Scanner:
     def _workers(self, work: int) -> int:
         return min(self._threads, 1 + work // _BYTES_PER_THREAD)
 
+    def _laid_out(self, codes: UInt8[Array, "n code_bytes"]) -> UInt8[Array, "n b"]:
+        """Give codes as the kernel looks them up: themselves, unless numbers lie across bytes."""
+        assert self._lookups is not None
+        return codes if self._lookups.wide == self._lookups.bits else self._copy(codes)
+
+    def _wider(self, codes: UInt8[Array, "n code_bytes"]) -> UInt8[Array, "n b"]:
+        assert self._lookups is not None
+        return self._lookups.laid_out(codes)
+
     def _inverse_norms(self, codes: UInt8[Array, "n code_bytes"]) -> Float32[Array, " n"]:
         assert self._lookups is not None
         squares, threads = self._lookups.squares, self._workers(codes.nbytes)
-        return kernel.inverse_norms(codes, squares, threads=threads, level=kernel.level())
+        return kernel.inverse_norms(
+            self._laid_out(codes), squares, threads=threads, level=kernel.level()
+        )
 
     def _without(
         self, dead: Bool[Array, " n"], codes: UInt8[Array, "n code_bytes"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scanning import assert_same, embeddings, fitted, need, oracle
 from vecpress import kernel, registry
-from vecpress.arrays import normalize
+from vecpress.arrays import normalize, pack
 from vecpress.decoded_scan import scan_blocks
 from vecpress.errors import ConfigError, ShapeError
 from vecpress.lookups import Lookups
@@ -30,6 +30,11 @@ CODECS = [
     ("percentile", {"bits": 1}, 3),
     ("percentile", {"bits": 4}, 700),
     ("lloyd-max", {"bits": 2}, 64),
+    ("percentile", {"bits": 3}, 37),
+    ("percentile", {"bits": 5}, 21),
+    ("percentile", {"bits": 6}, 64),
+    ("percentile", {"bits": 7}, 9),
+    ("pq", {"m": 11, "bits": 3}, 33),
     ("int8", {}, 16),
     ("int8", {}, 300),
     ("pq", {"m": 11}, 33),
@@ -205,12 +210,23 @@ def test_nothing_to_answer(rng):
 
 
 def test_codes_that_cannot_be_looked_up(rng):
-    codec = fitted("percentile", {"bits": 3}, 16)
+    codec = fitted("rabitq", {"bits": 1}, 16)
     assert Lookups.of(codec) is None
     codes, queries = codec.quantize(embeddings(rng, 60, 16)), embeddings(rng, 2, 16)
-    with pytest.raises(ConfigError, match="cannot scan the codes of this ScalarCodec here: they"):
+    queries = codec.project(queries)
+    with pytest.raises(ConfigError, match="cannot scan the codes of this RaBitQCodec here: they"):
         Scanner(codec).scan(codes, queries, 5, engine="kernel")
     assert_same(Scanner(codec).scan(codes, queries, 5), oracle(codec, codes, queries, 5))
+
+
+@pytest.mark.parametrize(("bits", "wide"), [(1, 4), (2, 8), (3, 4), (3, 8), (5, 8), (6, 8), (7, 8)])
+@pytest.mark.parametrize("groups", [1, 2, 7, 8, 9, 21])
+def test_numbers_are_spread(bits, wide, groups, rng):
+    if not kernel.level():
+        pytest.skip("no kernel here")
+    numbers = rng.integers(0, 2**bits, (50, groups)).astype("u1")
+    found = kernel.spread(pack(numbers, bits), bits, groups, wide=wide)
+    np.testing.assert_array_equal(found, pack(numbers, wide))
 
 
 def test_without_a_kernel_the_answers_are_the_same(monkeypatch, rng):
