@@ -29,7 +29,7 @@ from vecpress.scan import Scanner
 from vecpress.stages import Quantizer, TrainingSet
 
 DIM, K = 640, 10
-BATCH, SINGLE = 256, 10
+BATCH, SINGLE = 256, 20
 
 
 class Candidate(NamedTuple):

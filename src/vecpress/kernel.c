@@ -8,7 +8,7 @@
    tables, and hardly any row pays for it.
 
    Rows are read where they lie (also from a memory map): 64 at a time are transposed in cache.
-   Nothing here allocates what depends on the data, keeps state, or writes outside its arguments.
+   Nothing here keeps state between calls, or writes outside its arguments.
 
    The layout of fast scans is that of arXiv:1704.07355 (PQ Fast Scan) and FAISS; looking four half
    bytes up at once with VPERMB and summing them with VPDPBUSD, and the float summation on demand,
@@ -16,6 +16,7 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -453,20 +454,26 @@ int vecpress_level(void) {
     return 0;
 }
 
-/* Threads take the next rows as they come free, so a busy core holds nobody up. */
-typedef struct {
-    const Scan *scan;
-    int (*work)(const Scan *, int64_t, int64_t);
-    pthread_mutex_t lock;
-    int64_t range, at, step; /* what is taken next */
-} Job;
+/* Threads take the next rows as they come free, so a busy core holds nobody up; nor does a thread
+   that has not begun when all is done: it finds the job closed, and goes. */
+typedef struct Job Job;
 
 typedef struct {
     Job *job;
     Scan own; /* with heaps of its own */
     int status;
-    pthread_t thread;
 } Worker;
+
+struct Job {
+    const Scan *scan;
+    int (*work)(const Scan *, int64_t, int64_t);
+    void (*run)(Worker *);
+    int64_t range, at, step; /* what is taken next */
+    pthread_mutex_t lock;
+    pthread_cond_t left;
+    int active, closed, holders; /* at work; nobody may begin; who still knows of it */
+    Worker workers[];
+};
 
 static int take(Job *job, int64_t *start, int64_t *end) {
     const Scan *s = job->scan;
@@ -486,12 +493,10 @@ static int take(Job *job, int64_t *start, int64_t *end) {
     return found;
 }
 
-static void *run(void *given) {
-    Worker *worker = given;
+static void run_rows(Worker *worker) {
     int64_t start, end;
     while (!worker->status && take(worker->job, &start, &end))
         worker->status = worker->job->work(&worker->own, start, end);
-    return 0;
 }
 
 static int check(const Scan *s) {
@@ -504,35 +509,86 @@ static int check(const Scan *s) {
     return 0;
 }
 
-/* Run threads to the end; one that cannot be had is done without. */
-static int dispatch(Job *job, void *(*work)(void *)) {
-    const Scan *s = job->scan;
-    Worker workers[MOST_THREADS];
-    int64_t threads = s->threads < MOST_THREADS ? s->threads : MOST_THREADS, started = 1;
+/* Let go of a job that is locked. */
+static void release(Job *job) {
+    const int last = --job->holders == 0;
+    pthread_mutex_unlock(&job->lock);
+    if (!last) return;
+    pthread_mutex_destroy(&job->lock);
+    pthread_cond_destroy(&job->left);
+    free(job);
+}
+
+static void *begin(void *given) {
+    Worker *worker = given;
+    Job *job = worker->job;
+    pthread_mutex_lock(&job->lock);
+    if (!job->closed) {
+        job->active++;
+        pthread_mutex_unlock(&job->lock);
+        job->run(worker);
+        pthread_mutex_lock(&job->lock);
+        if (--job->active == 0) pthread_cond_signal(&job->left);
+    }
+    release(job);
+    return 0;
+}
+
+/* Do the work in this thread and others; one that cannot be had is done without. */
+static int dispatch(const Scan *s, int (*work)(const Scan *, int64_t, int64_t),
+                    void (*run)(Worker *), int64_t step) {
+    const int64_t threads = s->threads < MOST_THREADS ? s->threads : MOST_THREADS;
+    Job *job = calloc(1, sizeof(Job) + threads * sizeof(Worker));
+    pthread_attr_t detached;
+    if (!job) return -4;
+    if (pthread_attr_init(&detached)) {
+        free(job);
+        return -4;
+    }
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    job->scan = s;
+    job->work = work;
+    job->run = run;
+    job->step = step;
+    job->at = work && s->count ? s->ranges[0] : 0;
+    pthread_mutex_init(&job->lock, 0);
+    pthread_cond_init(&job->left, 0);
+    job->holders = 1;
     for (int64_t i = 0; i < threads; i++) {
-        workers[i] = (Worker){.job = job, .own = *s};
-        if (s->rows) {
-            workers[i].own.rows += i * s->queries * s->k;
-            workers[i].own.scores += i * s->queries * s->k;
+        job->workers[i] = (Worker){.job = job, .own = *s};
+        if (s->rows && work) {
+            job->workers[i].own.rows += i * s->queries * s->k;
+            job->workers[i].own.scores += i * s->queries * s->k;
         }
-        if (i && pthread_create(&workers[i].thread, 0, work, &workers[i])) break;
-        started = i + 1;
     }
-    work(&workers[0]);
-    int status = workers[0].status;
-    for (int64_t i = 1; i < started; i++) {
-        pthread_join(workers[i].thread, 0);
-        if (workers[i].status) status = workers[i].status;
+    for (int64_t i = 1; i < threads; i++) {
+        pthread_t thread;
+        pthread_mutex_lock(&job->lock);
+        job->holders++;
+        pthread_mutex_unlock(&job->lock);
+        if (pthread_create(&thread, &detached, begin, &job->workers[i])) {
+            pthread_mutex_lock(&job->lock);
+            job->holders--;
+            pthread_mutex_unlock(&job->lock);
+            break;
+        }
     }
+    pthread_attr_destroy(&detached);
+    run(&job->workers[0]);
+    pthread_mutex_lock(&job->lock);
+    job->closed = 1;
+    while (job->active) pthread_cond_wait(&job->left, &job->lock);
+    int status = 0;
+    for (int64_t i = 0; i < threads; i++)
+        if (job->workers[i].status) status = job->workers[i].status;
+    release(job);
     return status;
 }
 
 /* Deal the rows of all ranges to threads. */
 static int share(const Scan *s, int (*work)(const Scan *, int64_t, int64_t), int64_t step) {
     int status = check(s);
-    if (status) return status;
-    Job job = {s, work, PTHREAD_MUTEX_INITIALIZER, 0, s->count ? s->ranges[0] : 0, step};
-    return dispatch(&job, run);
+    return status ? status : dispatch(s, work, run_rows, step);
 }
 
 static int scan_rows(const Scan *s, int64_t start, int64_t end) {
@@ -573,12 +629,11 @@ static Scan of_query(const Scan *s, int64_t query) {
     return one;
 }
 
-static void *run_queries(void *given) {
-    Worker *worker = given;
+static void run_queries(Worker *worker) {
     const Scan *s = worker->job->scan;
     for (;;) {
         int64_t query = __atomic_fetch_add(&worker->job->at, 1, __ATOMIC_RELAXED);
-        if (query >= s->queries || worker->status) return 0;
+        if (query >= s->queries || worker->status) return;
         Scan one = of_query(s, query);
         for (int64_t i = 0; i < s->count && !worker->status; i++)
             worker->status = scan_rows(&one, one.ranges[2 * i], one.ranges[2 * i + 1]);
@@ -591,9 +646,7 @@ int vecpress_scan_each(const Scan *s) {
     Scan all = *s; /* the same checks, but of every query's ranges */
     all.count *= s->queries;
     int status = check(&all);
-    if (status) return status;
-    Job job = {s, 0, PTHREAD_MUTEX_INITIALIZER, 0, 0, 0};
-    return dispatch(&job, run_queries);
+    return status ? status : dispatch(s, 0, run_queries, 0);
 }
 
 static int norm_rows(const Scan *s, int64_t start, int64_t end) {
