@@ -22,6 +22,7 @@ import timing  # first: it pins threads
 import numpy as np
 import torch
 import wordllama
+from model2vec import StaticModel
 from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
@@ -52,6 +53,12 @@ def plain_wordllama() -> WordLlamaInference:
     return WordLlamaInference(table, Tokenizer.from_file(str(tokenizer)))
 
 
+def wordllama_in_model2vec() -> StaticModel:
+    """Put WordLlama's table into model2vec: the same work, done by another library."""
+    words = plain_wordllama()
+    return StaticModel(words.embedding, words.tokenizer, normalize=True, max_length=None)
+
+
 def encoder(*names: str) -> Encoder:
     """Make encoders by name, side by side."""
     found = [find(name) for name in names]
@@ -71,7 +78,7 @@ def candidates() -> tuple[dict[str, Encode], dict[str, str]]:
     """Give everything that is timed, and why something is not."""
     torch.set_num_threads(timing.THREADS)
     library = SentenceTransformer(str(locate(MINILM)), device="cpu")
-    words = plain_wordllama()
+    words, other = plain_wordllama(), wordllama_in_model2vec()
     full, int8 = encoder("minilm"), encoder("minilm:int8")
     table = encoder("wordllama")
     pool = ThreadPoolExecutor(2)
@@ -95,6 +102,7 @@ def candidates() -> tuple[dict[str, Encode], dict[str, str]]:
         "vecpress minilm": full.encode,
         "vecpress minilm:int8": int8.encode,
         "wordllama alone": lambda texts: words.embed(list(texts), norm=True),
+        "model2vec, wordllama's table": lambda texts: other.encode(list(texts)),
         "vecpress wordllama": table.encode,
     }
     onnx, why = onnx_backend()
@@ -112,8 +120,9 @@ def timed(kind: str, texts: Texts, made: dict[str, Encode]) -> list[dict[str, An
     taken = timing.take_turns({n: lambda e=e: e(texts) for n, e in made.items()}, turns=TURNS)
     rows = []
     for name, took in taken.items():
-        alone = "wordllama alone" if name == "vecpress wordllama" else "sentence-transformers alone"
-        peer = BASELINE if "," in name else alone
+        is_static = "wordllama" in name and "," not in name.replace("model2vec, ", "")
+        alone = "wordllama alone" if is_static else "sentence-transformers alone"
+        peer = BASELINE if "," in name and not is_static else alone
         row = {"texts": kind, "count": len(texts), "tokens": tokens, "candidate": name}
         row |= {"best_s": round(took.best, 4), "median_s": round(took.median, 4)}
         row |= {"tokens_per_s": round(tokens / took.median), "against": peer}

@@ -64,7 +64,7 @@ static float sum_of(const Scan *s, const float *tables, const uint8_t *code) {
 
 /* Whether answer a is worse than answer b: a lower score, or the same and a later row. */
 static int worse(float score_a, int64_t row_a, float score_b, int64_t row_b) {
-    if (row_a < 0 || row_b < 0) return row_a < 0 && row_b >= 0;
+    if (row_a < 0 || row_b < 0) return row_a < 0 && row_b >= 0; /* none is worse than any */
     return score_a < score_b || (score_a == score_b && row_a > row_b);
 }
 
@@ -439,7 +439,7 @@ MIDDLE static void scan_halves_256(const Scan *s, int64_t start, int64_t end) {
 #endif
 
 /* What the caller must know the shape of `Scan` by; changed with it. */
-int vecpress_abi(void) { return 6; }
+int vecpress_abi(void) { return 7; }
 
 /* How fast codes can be scanned here: 0 not at all, 1 half bytes (AVX2), 2 bytes too (AVX-512). */
 int vecpress_level(void) {
@@ -647,6 +647,28 @@ int vecpress_scan_each(const Scan *s) {
     all.count *= s->queries;
     int status = check(&all);
     return status ? status : dispatch(s, 0, run_queries, 0);
+}
+
+/* Join the heaps of all threads in those of the first, and put them in order, best first. */
+void vecpress_finish(const Scan *s) {
+    const int64_t k = s->k;
+    for (int64_t query = 0; query < s->queries; query++) {
+        int64_t *rows = s->rows + query * k;
+        float *scores = s->scores + query * k;
+        for (int64_t thread = 1; thread < s->threads; thread++) {
+            const int64_t at = (thread * s->queries + query) * k;
+            for (int64_t i = 0; i < k; i++)
+                if (worse(scores[0], rows[0], s->scores[at + i], s->rows[at + i]))
+                    sift(rows, scores, k, s->rows[at + i], s->scores[at + i]);
+        }
+        for (int64_t end = k - 1; end > 0; end--) { /* the worst of what is left goes to its end */
+            const int64_t row = rows[end];
+            const float score = scores[end];
+            rows[end] = rows[0];
+            scores[end] = scores[0];
+            sift(rows, scores, end, row, score);
+        }
+    }
 }
 
 static int norm_rows(const Scan *s, int64_t start, int64_t end) {

@@ -16,7 +16,7 @@ from vecpress.arrays import Array
 from vecpress.errors import ConfigError, ShapeError
 
 LIBRARY = Path(__file__).with_name("_kernel.so")
-_ABI = 6
+_ABI = 7
 POWERS = 7
 """Weights of tables: 1, 2, 4, ... 64."""
 MOST_BYTES = 2048
@@ -148,6 +148,16 @@ class Best(NamedTuple):
         shape = (threads, queries, k)
         return cls(np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32))
 
+    def finish(self) -> tuple[Int64[Array, "q k"], Float32[Array, "q k"]]:
+        """Join what the threads found, best first, -1 last; nothing may be looked for any more."""
+        threads, queries, k = self.rows.shape
+        what = _Scan(threads=threads, queries=queries, k=k)
+        what.rows, what.scores = self.rows.ctypes.data, self.scores.ctypes.data
+        library = _library()
+        assert library is not None
+        library.vecpress_finish(ctypes.byref(what))
+        return self.rows[0], self.scores[0]
+
     def after(self, rows: int) -> "Best":
         """Number what is found next from `rows` further on."""
         return self._replace(first=self.first + rows)
@@ -196,7 +206,7 @@ def scan_each(
     threads: int,
     level: int,
 ) -> tuple[Int64[Array, "q k"], Float32[Array, "q k"]]:
-    """Find the best rows within each query's own ranges, NOT in order; -1 where there are fewer.
+    """Find the best rows within each query's own ranges, best first; -1 where there are fewer.
 
     Raises:
         ShapeError: codes and norms do not belong together, or the codes do not lie in one piece.
@@ -210,7 +220,7 @@ def scan_each(
         {"cells": asked.cells, "queries": len(ranges), "k": k, "count": ranges.shape[1]}
         | {"threads": threads, "level": level},
     )
-    return best.rows[0], best.scores[0]
+    return best.finish()
 
 
 def inverse_norms(

@@ -141,8 +141,9 @@ class Scanner:
             work = int((own[..., 1] - own[..., 0]).sum()) * codes.shape[1]
             threads, level = self._workers(work), kernel.level()
             asked = self._lookups.ask(queries[some])
-            found = kernel.scan_each(laid, inverse, asked, own, k, threads=threads, level=level)
-            rows[some], scores[some] = best_of(*found, k)
+            rows[some], scores[some] = kernel.scan_each(
+                laid, inverse, asked, own, k, threads=threads, level=level
+            )
         return rows, scores
 
     def _otherwise(self, part: "Part", queries: Array, k: int, engine: Engine) -> Ranking:
@@ -197,7 +198,9 @@ class Scanner:
                 laid = self._laid_out(part.codes)
                 kernel.scan(laid, norms, asked, wanted, best, level=kernel.level())
                 best = best.after(len(part.codes))
-            found.append(best_of(*(np.concatenate(list(b), axis=1) for b in best[:2]), k))
+            found.append(best.finish())
+        if len(found) == 1:
+            return found[0]
         rows, scores = zip(*found, strict=True)
         return np.concatenate(rows), np.concatenate(scores)
 
