@@ -14,6 +14,7 @@ from typing import Any
 
 import frontier_tables
 import method_tables
+import performance_tables
 import study_pages
 from frontier_tables import head, read, spread
 
@@ -199,6 +200,7 @@ TABLES = (
     }
     | frontier_tables.TABLES
     | method_tables.TABLES
+    | performance_tables.TABLES
 )
 
 
@@ -218,7 +220,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "studies.md": study_pages.studies_page(),
         ROOT / "CLAIMS.md": study_pages.claims_page(),
     }
-    for name in ("README.md", "docs/experiments.md", "docs/methods.md"):
+    for name in ("README.md", "docs/experiments.md", "docs/methods.md", "docs/performance.md"):
         made[ROOT / name] = filled((ROOT / name).read_text(encoding="utf-8"))
     return made
 
