@@ -13,7 +13,7 @@ from vecpress.stages import Codec, Progress, silent
 _ROWS = 16384  # codes decoded at a time
 _QUERIES = 64  # queries whose lists are ranked together
 _PER_ROOT = 4  # lists; twice as many: a third fewer rows are read, found in four times as long
-_PER_LIST = 64  # documents that a centroid is learned from; with 32, a third more rows are read
+_PER_LIST = 64  # documents that a centroid is learned from; with fewer, more rows are read
 _SAMPLE = 1 << 26  # numbers (256 MiB) that all centroids together are learned from, at most
 _ROUNDS = 10
 _FEWEST = 16  # documents per list, on average, where the number of lists is not given
