@@ -11,6 +11,7 @@ for _name in ("OMP", "OPENBLAS", "MKL", "RAYON", "NUMEXPR"):
     os.environ[f"{_name}_NUM_THREADS"] = str(THREADS)
 # Else the threads of one candidate spin on, and take a core from the next.
 os.environ["OMP_WAIT_POLICY"] = "passive"
+os.environ["OPENBLAS_THREAD_TIMEOUT"] = "4"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
