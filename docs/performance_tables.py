@@ -217,8 +217,9 @@ def roofline_table() -> str:
     for r in load("bench-roofline")["rows"]:
         unit, amount, short = UNITS[r["ceiling"]]
         took = 1e3 * r["seconds"]
+        time = f"{took:,.0f}" if took >= 100 else f"{took:.3g}"
         lines.append(
-            f"| {r['what']} | {r[amount]:.3g} {short} | {took:{',.0f' if took >= 100 else '.3g'}} ms | "
+            f"| {r['what']} | {r[amount]:.3g} {short} | {time} ms | "
             f"{r['rate']:.3g} {unit.split(',')[0].split(' from')[0].split(' read')[0]} | "
             f"{100 * r['fraction']:.0f} % |"
         )
