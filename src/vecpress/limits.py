@@ -1,6 +1,5 @@
 """How much memory there may be, how much is taken, and how many rows are worked on at a time."""
 
-import gc
 import re
 import sys
 from pathlib import Path
@@ -42,29 +41,15 @@ def block_rows(width: int) -> int:
     return min(4096, 1 << max(_BLOCK // width, 1).bit_length() - 1)
 
 
-def resident() -> int:
-    """Give the bytes of memory that this process has now; what is no longer needed goes first.
-
-    Raises:
-        ConfigError: this system does not tell.
-    """
-    gc.collect()
-    return _told("VmRSS")
-
-
 def peak() -> int:
     """Give the most bytes of memory that this process has had.
 
     Raises:
         ConfigError: this system does not tell.
     """
-    return _told("VmHWM")
-
-
-def _told(field: str) -> int:
     if _LINUX.exists():
         lines = _LINUX.read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(field)) << 10
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) << 10
     try:
         import resource  # Windows has none
     except ImportError:
