@@ -54,6 +54,7 @@ FLOORS = [
         "overview",
         "suggest",
         "official",
+        "exports",
     },
     {"plan", "row", "lineup"},
     {"comparison", "studies"},
@@ -90,6 +91,7 @@ THIRD_PARTY = {  # who may import it; numpy and jaxtyping are everyone's
     "tokenizers": {
         *(f"encoders/{name}" for name in ("onnx", "distilled", "text_tokenizer", "torch_engine")),
         "encoders/sentence_transformer",
+        "exports/branches",
     },
     "sklearn": {"encoders/lexical"},
     "pyarrow": {"records", "encoders/precomputed", "encoders/vector_files", "shard_writer"},

@@ -1,9 +1,10 @@
 """Array types, and the row-wise operations that every stage shares."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int8, UInt8
 
 from vecpress.errors import ConfigError, DataError, ShapeError
 
@@ -66,6 +67,35 @@ def as_embeddings(
             f"{len(rows)} rows, the first is row {first}: remove or re-encode them"
         )
     return normalize(rows)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rounded:
+    """A matrix as small whole numbers, with a scale for each row.
+
+    Attributes:
+        numbers: From -(2**(bits - 1) - 1) to its opposite.
+        scales: What a row's numbers are multiplied by.
+        bits: How many a number needs, 2 to 8.
+    """
+
+    numbers: Int8[Array, "n d"]
+    scales: Float32[Array, " n"]
+    bits: int
+
+    @property
+    def rows(self) -> Float32[Array, "n d"]:
+        """The matrix that this stands for."""
+        return self.numbers * self.scales[:, None]
+
+
+def round_rows(matrix: Float32[Array, "n d"], *, bits: int) -> Rounded:
+    """Round each row to whole numbers times a scale of its own; its largest value stays."""
+    most = 2 ** (bits - 1) - 1
+    scales = np.abs(matrix).max(axis=1) / np.float32(most)
+    scales[scales == 0] = 1
+    numbers = np.round(matrix / scales[:, None]).astype(np.int8)
+    return Rounded(numbers=numbers, scales=scales, bits=bits)
 
 
 def blocks(n: int, size: int) -> Iterator[slice]:

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from vecpress.arrays import as_embeddings, blocks, normalize, pack, truncate, unpack
+from vecpress.arrays import (
+    as_embeddings,
+    blocks,
+    normalize,
+    pack,
+    round_rows,
+    truncate,
+    unpack,
+)
 from vecpress.errors import ConfigError, DataError, ShapeError
 
 
@@ -178,3 +186,15 @@ def test_the_rest_of_the_last_byte_is_zero(bits):
     full = np.full((1, 5), 2**bits - 1, np.uint8)
     value = int.from_bytes(pack(full, bits).tobytes(), "little")
     assert value == 2 ** (5 * bits) - 1
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_each_row_is_rounded_with_a_scale_of_its_own(rng, bits):
+    rows = (rng.normal(size=(50, 9)) * 10.0 ** rng.integers(-3, 3, (50, 1))).astype(np.float32)
+    rows[7] = 0
+    rounded = round_rows(rows, bits=bits)
+    assert rounded.numbers.dtype == np.int8
+    most = 2 ** (bits - 1) - 1
+    np.testing.assert_array_equal(np.abs(np.delete(rounded.numbers, 7, 0)).max(axis=1), most)
+    assert (np.abs(rounded.rows - rows) <= 0.5001 * rounded.scales[:, None]).all()
+    np.testing.assert_array_equal(rounded.rows[7], 0)

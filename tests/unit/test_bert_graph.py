@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from vecpress.encoders.bert_graph import bert_graph, per_row
+from vecpress.encoders.bert_graph import bert_graph
 
 SMALL = {
     "vocab_size": 90,
@@ -77,14 +77,3 @@ def test_8_bits_take_a_quarter_of_the_room():
     weights = {name: tensor.numpy() for name, tensor in made.state_dict().items()}
     sizes = [bert_graph(made.config.to_dict(), weights, int8=i).ByteSize() for i in (False, True)]
     assert sizes[1] < 0.35 * sizes[0]
-
-
-def test_each_row_is_rounded_with_a_scale_of_its_own(rng):
-    rows = rng.normal(size=(50, 9)).astype(np.float32) * 10.0 ** rng.integers(-3, 3, (50, 1))
-    rows = rows.astype(np.float32)
-    rows[7] = 0
-    codes, scales = per_row(rows)
-    assert codes.dtype == np.int8
-    np.testing.assert_array_equal(np.abs(np.delete(codes, 7, 0)).max(axis=1), 127)
-    assert (np.abs(codes - rows / scales[:, None])).max() < 0.5001
-    np.testing.assert_array_equal(codes[7], 0)

@@ -152,7 +152,7 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(name):
     assert str(caught.value) == (
         f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
         "static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a transformer followed by :int8, such "
-        "as minilm:int8, computes in 8 bits"
+        "as minilm:int8, computes in 8 bits, a static table also by :int4"
     )
 
 
@@ -192,12 +192,22 @@ def test_a_transformer_of_any_name_computes_in_8_bits():
     assert find("distilled:minilm:int8") == Distilled(model="minilm:int8", dim=256)
 
 
-@pytest.mark.parametrize("name", ["wordllama", "static:org/model", "onnx:folder"])
-def test_nothing_else_computes_in_8_bits(name):
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_a_static_table_of_any_name_is_rounded(precision):
+    for name in ("wordllama", "static:org/model"):
+        assert find(f"{name}:{precision}") == dataclasses.replace(find(name), precision=precision)
+
+
+@pytest.mark.parametrize(
+    ("name", "able"),
+    [("minilm:int4", "int8"), ("onnx:folder:int8", "full precision only"), ("st:a/b:int4", "int8")],
+)
+def test_no_model_computes_more_coarsely_than_it_can(name, able):
+    bare, _, precision = name.rpartition(":")
     with pytest.raises(ConfigError) as caught:
-        find(f"{name}:int8")
+        find(name)
     assert str(caught.value) == (
-        f"only a transformer can compute in 8 bits, got '{name}:int8': say {name}"
+        f"{name!r} cannot be had: {bare!r} computes in {able}, got {precision}"
     )
 
 
@@ -208,5 +218,6 @@ def test_an_unknown_name_stays_unknown_in_8_bits(name):
     assert str(caught.value).startswith(f"unknown model {name!r}; known: minilm, ")
     assert str(caught.value).endswith(
         "or st:ID_OR_FOLDER, onnx:FOLDER, static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a "
-        "transformer followed by :int8, such as minilm:int8, computes in 8 bits"
+        "transformer followed by :int8, such as minilm:int8, computes in 8 bits, a static table "
+        "also by :int4"
     )

@@ -2,6 +2,7 @@
 
 import json
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 import tiny_models
 from tiny_models import TEXTS, WORDS
 from vecpress.encoders.static import StaticEncoder, sums
-from vecpress.errors import ModelError
+from vecpress.errors import ConfigError, ModelError
 
 
 def encoder(folder, **options):
@@ -187,3 +188,25 @@ def test_a_row_does_not_depend_on_its_neighbours(tmp_path):
 
 def test_no_texts_give_no_rows(tmp_path):
     assert encoder(tiny_models.static_folder(tmp_path / "m")).encode([]).shape == (0, 24)
+
+
+@pytest.mark.parametrize(("precision", "most"), [("int8", 127), ("int4", 7)])
+def test_a_rounded_table_is_that_of_whole_numbers(tmp_path, precision, most):
+    folder = tiny_models.static_folder(tmp_path / "m", weights=True)
+    exact, coarse = encoder(folder), encoder(folder, precision=precision)
+    scales = np.abs(exact.table).max(axis=1, keepdims=True) / most
+    np.testing.assert_allclose(
+        coarse.table, np.round(exact.table / scales) * scales, atol=1e-6, rtol=1e-5
+    )
+    text = [TEXTS[0]]
+    cosine = float((exact.encode(text) * coarse.encode(text)).sum())
+    assert 0.97 < cosine < 1 - 1e-7
+    assert exact.rounded is None
+    assert coarse.fingerprint != exact.fingerprint
+
+
+def test_another_precision_is_refused():
+    # Under test the run-time type checker would speak first: so the check is called by itself.
+    with pytest.raises(ConfigError) as caught:
+        StaticEncoder.__post_init__(SimpleNamespace(max_length=None, precision="int2"))
+    assert str(caught.value) == "precision must be 'int8', 'int4' or none, got 'int2'"

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from jaxtyping import Float32, Int8
 from onnx import helper, numpy_helper
 
-from vecpress.arrays import Array
+from vecpress.arrays import Array, round_rows
 
 _OURS = "com.microsoft"  # the domain of onnxruntime's own operators
 
@@ -47,15 +46,6 @@ def bert_graph(
     return g.model(x, width=config["hidden_size"])
 
 
-def per_row(
-    matrix: Float32[Array, "n d"],
-) -> tuple[Int8[Array, "n d"], Float32[Array, " n"]]:
-    """Round each row to -127..127 times a scale of its own."""
-    scale = np.abs(matrix).max(axis=1) / np.float32(127)
-    scale[scale == 0] = 1
-    return np.round(matrix / scale[:, None]).astype(np.int8), scale
-
-
 @dataclass
 class _Graph:
     """Nodes written as calls: `graph("Add", a, b)` gives the name of the sum."""
@@ -83,9 +73,10 @@ class _Graph:
     def embed(self, first_position: int) -> str:
         words = self.weight("embeddings.word_embeddings.weight")
         if self.int8:
-            rows, scales = per_row(words)
-            found = self("Cast", self("Gather", self.keep(rows), "ids"), to=onnx.TensorProto.FLOAT)
-            found = self("Mul", found, self("Gather", self.keep(scales[:, None]), "ids"))
+            rounded = round_rows(words, bits=8)
+            found = self("Gather", self.keep(rounded.numbers), "ids")
+            found = self("Cast", found, to=onnx.TensorProto.FLOAT)
+            found = self("Mul", found, self("Gather", self.keep(rounded.scales[:, None]), "ids"))
         else:
             found = self("Gather", self.keep(words), "ids")
         places = self.weight("embeddings.position_embeddings.weight")[first_position:]
@@ -102,8 +93,8 @@ class _Graph:
         weight, bias = self.weight(f"{name}.weight"), self.keep(self.weight(f"{name}.bias"))
         if not self.int8:
             return self("Add", self("MatMul", x, self.keep(weight.T)), bias)
-        rows, scales = per_row(weight)
-        parts = (self.keep(rows.T), self.keep(scales), "", bias)  # no zero point
+        rounded = round_rows(weight, bits=8)
+        parts = (self.keep(rounded.numbers.T), self.keep(rounded.scales), "", bias)  # no zero point
         return self("DynamicQuantizeMatMul", x, *parts, domain=_OURS)
 
     def model(self, output: str, *, width: int) -> onnx.ModelProto:

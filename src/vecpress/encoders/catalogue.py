@@ -81,7 +81,9 @@ CATALOGUE: dict[str, dict[str, Any]] = {
     "potion-base-8m": _static("minishlab/potion-base-8M"),
     "potion-retrieval-32m": _static("minishlab/potion-retrieval-32M"),
 }
-_INT8 = ":int8"
+_ROUNDED = {"sentence-transformer": ("int8",), "static": ("int8", "int4")}
+"""How few bits models of a kind can be asked to compute with."""
+
 _PREFIXES = {"st": "sentence-transformer", "onnx": "onnx", "static": "static"}
 
 
@@ -94,7 +96,8 @@ def find(name: str | Mapping[str, Any]) -> Encoder | FittedOnTexts:
             own; or a mapping of a `kind` and its options, such as
             `{"kind": "onnx", "model": FOLDER, "query_prompt": "query: "}`. A transformer's name
             followed by `:int8`, such as `minilm:int8`, has it compute in 8 bits: two to three times
-            as fast, and slightly other vectors.
+            as fast, and slightly other vectors. A static table's name followed by `:int8` or
+            `:int4` has its rows rounded: fewer bytes where it is exported to.
 
     Raises:
         ConfigError: the name is not one of these.
@@ -102,12 +105,16 @@ def find(name: str | Mapping[str, Any]) -> Encoder | FittedOnTexts:
     """
     if not isinstance(name, str):
         return registry.build(registry.ENCODERS, name)
-    bare = name.removesuffix(_INT8)
+    bare, precision = _rounding(name)
     options = _options(bare)
-    if options is not None and bare != name:
-        if options["kind"] != "sentence-transformer":
-            raise ConfigError(f"only a transformer can compute in 8 bits, got {name!r}: say {bare}")
-        options |= {"precision": "int8"}
+    if options is not None and precision:
+        able = _ROUNDED.get(options["kind"], ())
+        if precision not in able:
+            raise ConfigError(
+                f"{name!r} cannot be had: {bare!r} computes in "
+                f"{' or '.join(able) or 'full precision only'}, got {precision}"
+            )
+        options |= {"precision": precision}
     if options is not None:
         return registry.build(registry.ENCODERS, options)
     prefix, _, rest = name.partition(":")
@@ -118,13 +125,19 @@ def find(name: str | Mapping[str, Any]) -> Encoder | FittedOnTexts:
             raise ConfigError(f"write lexical:256 (a number of dimensions), got {name!r}")
         dim = {"dim": int(rest)} if rest else {}
         return registry.build(registry.ENCODERS, {"kind": "lexical", **dim})
-    if rest and bare == name and all(part.isidentifier() for part in prefix.split(".")):
+    if rest and not precision and all(part.isidentifier() for part in prefix.split(".")):
         return registry.build(registry.ENCODERS, {"kind": name})
     raise ConfigError(
         f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
         "static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a transformer followed by :int8, such "
-        "as minilm:int8, computes in 8 bits"
+        "as minilm:int8, computes in 8 bits, a static table also by :int4"
     )
+
+
+def _rounding(name: str) -> tuple[str, str]:
+    """Cut off the precision that a name ends in, if it does."""
+    bare, _, last = name.rpartition(":")
+    return (bare, last) if bare and last in ("int8", "int4") else (name, "")
 
 
 def _options(name: str) -> dict[str, Any] | None:

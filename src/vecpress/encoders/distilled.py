@@ -145,8 +145,8 @@ class DistilledEncoder:
     tokenizer: UInt8[Array, " bytes"]
 
     @cached_property
-    def _static(self) -> StaticEncoder:
-        """What reads a folder at its first `encode`, and then no more."""
+    def static(self) -> StaticEncoder:
+        """The table, as what reads a folder at its first `encode`, and then no more."""
         with TemporaryDirectory() as folder:
             _write(Path(folder), self.table, self.tokenizer.tobytes())
             static = StaticEncoder(model=folder)
@@ -171,7 +171,7 @@ class DistilledEncoder:
     ) -> Float32[Array, "n d"]:
         """Do as `encode` does; texts that are in `tokens` already are not split again."""
         words = only_texts(texts, model=f"distilled:{self.model}")
-        return self._static.encode_sharing(words, role=role, tokens=tokens)
+        return self.static.encode_sharing(words, role=role, tokens=tokens)
 
 
 def principal(rows: Float32[Array, "n d"], dim: int) -> Float64[Array, "n {dim}"]:

@@ -96,7 +96,7 @@ class SentenceTransformerEncoder:
         elif not (find_spec("onnxruntime") and find_spec("tokenizers")):
             return None
         try:
-            bert = self._plain()
+            bert = self.plain()
         except NotPlain as reason:
             if not asked:
                 return None
@@ -108,7 +108,13 @@ class SentenceTransformerEncoder:
             return bert
         return None
 
-    def _plain(self) -> BertFolder:
+    def plain(self) -> BertFolder:
+        """Read the model's folder as a plain BERT of texts.
+
+        Raises:
+            NotPlain: it is none.
+            ModelError: it is nowhere to be had.
+        """
         bert = read_bert(locate(self.model, revision=self.revision))
         if bert.pooling is None and None in (self.query_pooling, self.document_pooling):
             raise NotPlain("its pooling is neither 'cls' nor 'mean'")
@@ -243,14 +249,15 @@ class SentenceTransformerEncoder:
     ) -> Float32[Array, "n d"]:
         pooling = self.query_pooling if role == "query" else self.document_pooling
         if self._onnx is None:
-            prompt = self._prompt(role, self._torch.prompts)
+            prompt = self.prompt(role, self._torch.prompts)
             return self._torch.embed(texts, prompt=prompt, pooling=pooling, role=role)
-        prompt = self._prompt(role, self._onnx.bert.prompts)
+        prompt = self.prompt(role, self._onnx.bert.prompts)
         prompted = [prompt + text for text in texts]
         pooling = pooling or self._onnx.bert.pooling or "mean"
         return self._onnx.embed(prompted, pooling=pooling, tokens=tokens)
 
-    def _prompt(self, role: Role, own: Mapping[str, str]) -> str:
+    def prompt(self, role: Role, own: Mapping[str, str]) -> str:
+        """Give what is put before a text, of a model that has prompts of its `own`."""
         given = self.query_prompt if role == "query" else self.document_prompt
         if given is not None:
             return given

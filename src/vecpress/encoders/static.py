@@ -3,22 +3,23 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import safetensors.numpy
 from jaxtyping import Float32, Int64
 from safetensors import SafetensorError
 
-from vecpress.arrays import Array, blocks, normalize
+from vecpress.arrays import Array, Rounded, blocks, normalize, round_rows
 from vecpress.encoders.files import locate
 from vecpress.encoders.items import only_texts
 from vecpress.encoders.text_tokenizer import TextTokenizer, read_tokenizer
 from vecpress.encoders.tokens import Ids, SharedTokens
 from vecpress.errors import ConfigError, ModelError
+from vecpress.head import LATER
 from vecpress.stages import Item, Role
 
 _AT_ONCE = 1024
@@ -35,6 +36,8 @@ class _Layout(NamedTuple):
     tokenizer: str
     rows: str  # the tensor that holds the rows
 
+
+_BITS = {"int8": 8, "int4": 4}
 
 _LAYOUTS = (
     _Layout("model.safetensors", "tokenizer.json", "embeddings"),  # model2vec
@@ -54,15 +57,22 @@ class StaticEncoder:
         model: Folder, hub id, or "wordllama".
         revision: Commit or tag on the hub.
         max_length: Tokens kept of a text; None keeps all (a token costs one row's addition).
+        precision: "int8" or "int4" rounds each row to whole numbers times a scale, so that an
+            exported table takes a quarter or an eighth of the bytes; None keeps it as it is.
     """
 
     model: str
     revision: str | None = None
     max_length: int | None = None
+    precision: Literal["int8", "int4"] | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.max_length is not None and self.max_length < 1:
             raise ConfigError(f"max_length must be at least 1, got {self.max_length}")
+        if self.precision not in (*_BITS, None):
+            raise ConfigError(
+                f"precision must be {', '.join(map(repr, _BITS))} or none, got {self.precision!r}"
+            )
 
     @cached_property
     def _files(self) -> tuple[Path, _Layout]:
@@ -73,13 +83,25 @@ class StaticEncoder:
         raise ModelError(f"{folder} is not a model2vec folder: no model.safetensors with tokenizer")
 
     @cached_property
-    def _tokenizer(self) -> TextTokenizer:
+    def tokenizer(self) -> TextTokenizer:
+        """What splits texts."""
         folder, layout = self._files
         return read_tokenizer(folder / layout.tokenizer)
 
     @cached_property
-    def _table(self) -> Float32[Array, "rows d"]:
+    def table(self) -> Float32[Array, "rows d"]:
         """One row per token id, the token's weight folded in."""
+        return self._unrounded if self.rounded is None else self.rounded.rows
+
+    @cached_property
+    def rounded(self) -> Rounded | None:
+        """The table in whole numbers, if it is used so."""
+        if self.precision is None:
+            return None
+        return round_rows(self._unrounded, bits=_BITS[self.precision])
+
+    @property
+    def _unrounded(self) -> Float32[Array, "rows d"]:
         folder, layout = self._files
         try:
             tensors = safetensors.numpy.load_file(folder / layout.table)
@@ -93,9 +115,9 @@ class StaticEncoder:
         return np.ascontiguousarray(rows)
 
     @cached_property
-    def _unknown(self) -> int:
+    def unknown(self) -> int:
         """The id of the token for what is not in the vocabulary; it says nothing of a text."""
-        library = self._tokenizer.library
+        library = self.tokenizer.library
         name = getattr(library.model, "unk_token", None)
         found = library.token_to_id(name) if name else None
         return -1 if found is None or self._files[1] is not _LAYOUTS[0] else found
@@ -103,14 +125,14 @@ class StaticEncoder:
     @cached_property
     def dim(self) -> int:
         """Width of an embedding."""
-        return int(self._table.shape[1])
+        return int(self.table.shape[1])
 
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the table, the tokenizer and every option."""
         folder, layout = self._files
         files = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in layout[:2]]
-        options = [*files, self.max_length]
+        options = [*files, self.max_length, *([] if self.precision is None else [self.precision])]
         return hashlib.sha256(json.dumps(["static", options]).encode()).hexdigest()[:32]
 
     def encode(self, texts: Sequence[Item], *, role: Role = "document") -> Float32[Array, "n d"]:
@@ -128,8 +150,8 @@ class StaticEncoder:
         words = only_texts(texts, model=self.model)
         out = np.zeros((len(words), self.dim), np.float32)
         for rows in blocks(len(words), _AT_ONCE):
-            ids, lengths = self._known(tokens.of(self._tokenizer, words[rows]))
-            out[rows] = sums(self._table, ids, lengths)
+            ids, lengths = self._known(tokens.of(self.tokenizer, words[rows]))
+            out[rows] = sums(self.table, ids, lengths)
         return normalize(out)
 
     def _known(self, split: Sequence[Ids]) -> tuple[Ids, Int64[Array, " n"]]:
@@ -137,7 +159,7 @@ class StaticEncoder:
         lengths = np.array([len(ids) for ids in split])
         ids = np.concatenate(split) if split else np.empty(0, np.int32)
         text = np.repeat(np.arange(len(split)), lengths)
-        known = ids != self._unknown
+        known = ids != self.unknown
         ids, text = ids[known], text[known]
         lengths = np.bincount(text, minlength=len(split))
         if self.max_length is None:

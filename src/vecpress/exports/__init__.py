@@ -1,0 +1,1 @@
+"""A press in other forms: an ONNX graph, a page for the browser, a sentence-transformers folder."""
