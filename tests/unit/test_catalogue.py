@@ -129,11 +129,16 @@ def test_an_unknown_transformer_is_named():
 def test_lexical_takes_its_width_and_has_one_of_its_own():
     assert find("lexical:64") == Lexical(dim=64)
     assert find("lexical") == find("lexical:") == Lexical()
+    assert find("lexical:64:int8") == Lexical(dim=64, precision="int8")
+    assert find("lexical:int8") == Lexical(precision="int8")
 
 
-@pytest.mark.parametrize("name", ["lexical:abc", "lexical:-5", "lexical:1.5", "lexical: 8"])
+@pytest.mark.parametrize(
+    "name",
+    ["lexical:abc", "lexical:-5", "lexical:1.5", "lexical: 8", "lexical:8:int4", "lexical:8:9"],
+)
 def test_a_width_that_is_no_number_is_refused(name):
-    message = rf"^write lexical:256 \(a number of dimensions\), got '{name}'$"
+    message = rf"^write lexical:256 \(a number of dimensions\) or lexical:256:int8, got '{name}'$"
     with pytest.raises(ConfigError, match=message):
         find(name)
 
@@ -152,7 +157,7 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(name):
     assert str(caught.value) == (
         f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
         "static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a transformer followed by :int8, such "
-        "as minilm:int8, computes in 8 bits, a static table also by :int4"
+        "as minilm:int8, computes in 8 bits, lexical:256 too, a static table also by :int4"
     )
 
 
@@ -218,6 +223,6 @@ def test_an_unknown_name_stays_unknown_in_8_bits(name):
     assert str(caught.value).startswith(f"unknown model {name!r}; known: minilm, ")
     assert str(caught.value).endswith(
         "or st:ID_OR_FOLDER, onnx:FOLDER, static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a "
-        "transformer followed by :int8, such as minilm:int8, computes in 8 bits, a static table "
-        "also by :int4"
+        "transformer followed by :int8, such as minilm:int8, computes in 8 bits, lexical:256 too, "
+        "a static table also by :int4"
     )

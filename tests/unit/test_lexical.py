@@ -1,5 +1,7 @@
 """Lexical against the scikit-learn pipeline it stands on."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.decomposition import TruncatedSVD
@@ -7,6 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
+from vecpress.arrays import round_rows
 from vecpress.encoders.lexical import Lexical
 from vecpress.errors import ConfigError, DataError
 
@@ -107,3 +110,22 @@ def test_a_corpus_without_words_is_refused(texts):
 def test_a_constructor_checks_its_values(name):
     with pytest.raises(ConfigError, match=f"^{name} must be at least 1, got 0$"):
         Lexical(**{name: 0})
+
+
+def test_rounded_terms_lose_little_and_round_no_more():
+    exact, rounded = Lexical(dim=3).fit(TEXTS), Lexical(dim=3, precision="int8").fit(TEXTS)
+    cosines = (exact.encode(TEXTS) * rounded.encode(TEXTS)).sum(axis=1)
+    assert 0.999 < cosines.min() < 1 - 1e-7
+    scales = np.abs(exact.components).max(axis=0) / 127
+    np.testing.assert_allclose(
+        rounded.components, np.round(exact.components / scales) * scales, atol=1e-7
+    )
+    again = round_rows((rounded.components * rounded.idf).T, bits=8).rows.T / rounded.idf
+    np.testing.assert_allclose(again, rounded.components, rtol=1e-6, atol=1e-9)
+
+
+def test_another_precision_is_refused():
+    # Under test the run-time type checker would speak first: so the check is called by itself.
+    with pytest.raises(ConfigError) as caught:
+        Lexical.__post_init__(SimpleNamespace(dim=3, max_terms=9, precision="int4"))
+    assert str(caught.value) == "precision must be 'int8' or none, got 'int4'"

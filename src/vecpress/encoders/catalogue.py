@@ -121,17 +121,26 @@ def find(name: str | Mapping[str, Any]) -> Encoder | FittedOnTexts:
     if prefix == "distilled" and rest:
         return registry.build(registry.ENCODERS, {"kind": "distilled", "model": rest})
     if prefix == "lexical":
-        if rest and not rest.isdecimal():
-            raise ConfigError(f"write lexical:256 (a number of dimensions), got {name!r}")
-        dim = {"dim": int(rest)} if rest else {}
-        return registry.build(registry.ENCODERS, {"kind": "lexical", **dim})
+        return registry.build(registry.ENCODERS, _lexical(name))
     if rest and not precision and all(part.isidentifier() for part in prefix.split(".")):
         return registry.build(registry.ENCODERS, {"kind": name})
     raise ConfigError(
         f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
         "static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a transformer followed by :int8, such "
-        "as minilm:int8, computes in 8 bits, a static table also by :int4"
+        "as minilm:int8, computes in 8 bits, lexical:256 too, a static table also by :int4"
     )
+
+
+def _lexical(name: str) -> dict[str, Any]:
+    """Give the options in lexical, lexical:128, lexical:int8 or lexical:128:int8."""
+    words = [word for word in name.split(":")[1:] if word]
+    precision = {"precision": words.pop()} if words[-1:] == ["int8"] else {}
+    if len(words) > 1 or not all(word.isdecimal() for word in words):
+        raise ConfigError(
+            f"write lexical:256 (a number of dimensions) or lexical:256:int8, got {name!r}"
+        )
+    dim = {"dim": int(words[0])} if words else {}
+    return {"kind": "lexical", **dim, **precision}
 
 
 def _rounding(name: str) -> tuple[str, str]:

@@ -2,17 +2,19 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from vecpress.arrays import Array, normalize
+from vecpress.arrays import Array, normalize, round_rows
 from vecpress.encoders.items import only_texts
 from vecpress.errors import ConfigError, DataError
+from vecpress.head import LATER
 from vecpress.stages import Item, Role
 
 
@@ -23,16 +25,21 @@ class Lexical:
     Attributes:
         dim: Singular directions kept.
         max_terms: Most frequent terms kept as the vocabulary.
+        precision: "int8" rounds what is fitted of each term to whole numbers times a scale, so that
+            an exported table in 8 bits gives the same answers; None keeps it as it is.
     """
 
     dim: int = 256
     max_terms: int = 50_000
+    precision: Literal["int8"] | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.dim < 1:
             raise ConfigError(f"dim must be at least 1, got {self.dim}")
         if self.max_terms < 1:
             raise ConfigError(f"max_terms must be at least 1, got {self.max_terms}")
+        if self.precision not in ("int8", None):
+            raise ConfigError(f"precision must be 'int8' or none, got {self.precision!r}")
 
     def fit(self, texts: Sequence[Item]) -> "LexicalEncoder":
         """Learn vocabulary, term weights and directions from the texts.
@@ -57,10 +64,13 @@ class Lexical:
         with np.errstate(invalid="ignore"):  # texts all alike have no variance to explain
             svd = TruncatedSVD(self.dim, random_state=0).fit(counts)
         terms = "\n".join(vectorizer.get_feature_names_out()).encode()
+        components = svd.components_.astype(np.float32)
+        if self.precision is not None:
+            components = round_rows(components.T, bits=8).rows.T
         return LexicalEncoder(
             vocabulary=np.frombuffer(terms, np.uint8),
             idf=vectorizer.idf_.astype(np.float32),
-            components=np.ascontiguousarray(svd.components_, dtype=np.float32),
+            components=np.ascontiguousarray(components),
         )
 
 
