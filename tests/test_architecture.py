@@ -54,15 +54,16 @@ FLOORS = [
         "overview",
         "suggest",
         "official",
-        "exports",
+        "adapters",
+        "serve",
     },
-    {"plan", "row", "lineup"},
+    {"plan", "row", "lineup", "exports"},
     {"comparison", "studies"},
     {"bench"},
     {"compare", "report", "training_page", "tracking"},
     {"screen", "arguments", "options"},
     {"explain"},
-    {"demo", "indexing", "measuring", "streaming", "studying"},
+    {"demo", "exporting", "indexing", "measuring", "pushing", "streaming", "serving", "studying"},
     {"cli"},
     {"__main__"},
 ]
@@ -73,6 +74,7 @@ _TRAINED = (
 THIRD_PARTY = {  # who may import it; numpy and jaxtyping are everyone's
     "safetensors": {
         "artifact",
+        "exports/web_data",
         *(f"encoders/{name}" for name in ("static", "distilled", "graphs", "bert_folder")),
     },
     "torch": {
@@ -82,30 +84,59 @@ THIRD_PARTY = {  # who may import it; numpy and jaxtyping are everyone's
         *(f"compressors/{name}" for name in _TRAINED),
         "encoders/torch_engine",
         "encoders/sentence_transformer",
+        *("exports/st_module", "exports/st_stock"),
     },
     "tensorboard": {"tracking"},
-    "sentence_transformers": {"encoders/torch_engine", "encoders/sentence_transformer"},
+    "sentence_transformers": {
+        *("encoders/torch_engine", "encoders/sentence_transformer"),
+        *("exports/st_folder", "exports/st_module", "exports/st_stock"),
+    },
     "faiss": {"partitioning", "table_scan", "quantizers/product", "quantizers/rabitq"},
-    "onnxruntime": {"encoders/onnx", "encoders/onnx_engine"},
-    "onnx": {"encoders/bert_graph", "encoders/graphs"},
+    "onnxruntime": {
+        *("encoders/onnx", "encoders/onnx_engine", "exports/graph_run", "exports/web_engines"),
+    },
+    "onnx": {
+        *("encoders/bert_graph", "encoders/graphs", "exports/web_engines"),
+        *("exports/graph", "exports/nodes", "exports/onnx_export"),
+    },
     "tokenizers": {
         *(f"encoders/{name}" for name in ("onnx", "distilled", "text_tokenizer", "torch_engine")),
         "encoders/sentence_transformer",
         "exports/branches",
+        "exports/st_stock",
+        "exports/tokenizer_config",
+        "exports/web_engines",
+        "serve/tokens",
     },
-    "sklearn": {"encoders/lexical"},
+    "sklearn": {"encoders/lexical", "adapters/sklearn"},
+    "langchain_core": {"adapters/langchain"},
+    "llama_index": {"adapters/llama_index"},
     "pyarrow": {"records", "encoders/precomputed", "encoders/vector_files", "shard_writer"},
     "PIL": {"images"},
     "mteb": {"official/doors", "official/meta", "official/run", "official/tasks"},
     "datasets": {"official/tasks"},
-    "huggingface_hub": {"encoders/files"},
-    "typer": {"cli", "indexing", "measuring", "options", "studying"},
+    "huggingface_hub": {"encoders/files", "exports/push"},
+    "starlette": {f"serve/{n}" for n in ("app", "middleware", "reading", "refusals", "service")},
+    "uvicorn": {"serve/run"},
+    "pydantic": {f"serve/{n}" for n in ("app", "openapi", "reading", "schemas")},
+    "prometheus_client": {"serve/metrics"},
+    "typer": {
+        "cli",
+        "exporting",
+        "indexing",
+        "measuring",
+        "options",
+        "pushing",
+        "serving",
+        "studying",
+    },
     "rich": {"cli", "explain", "screen"},
 }
 HEAVY = {
     *("torch", "faiss", "onnx", "onnxruntime", "tokenizers", "sklearn", "scipy"),
     *("sentence_transformers", "transformers", "huggingface_hub", "pyarrow", "pandas"),
-    *("tensorboard", "PIL", "mteb", "datasets"),
+    *("tensorboard", "PIL", "mteb", "datasets", "langchain_core", "llama_index"),
+    *("starlette", "uvicorn", "pydantic", "prometheus_client"),
 }
 FILES = {
     str(path.relative_to(SRC).with_suffix("")): path
@@ -181,7 +212,9 @@ def test_the_table_names_files_that_exist():
     assert set.union(*THIRD_PARTY.values()) <= FILES.keys()
 
 
-@pytest.mark.parametrize("module", ["vecpress", "vecpress.pipeline", "vecpress.cli"])
+@pytest.mark.parametrize(
+    "module", ["vecpress", "vecpress.pipeline", "vecpress.cli", "vecpress.adapters"]
+)
 def test_importing_is_light(module):
     code = f"import {module}, sys; print(*sys.modules)"
     loaded = subprocess.run(

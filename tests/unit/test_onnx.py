@@ -1,6 +1,7 @@
 """OnnxEncoder against torch, on the same weights."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -226,3 +227,10 @@ def test_prompts_come_from_the_folder_unless_given(copy):
     np.testing.assert_array_equal(own.encode(["dog"]), plain.encode(["tree dog"]))
     assert np.abs(own.encode(["dog"]) - plain.encode(["dog"])).max() > 1e-3
     assert own.fingerprint != plain.fingerprint
+
+
+def test_one_that_has_encoded_can_be_pickled(exported):
+    """Its session cannot, and is made again."""
+    used = encoder(exported)
+    wanted = used.encode(TEXTS)
+    assert np.array_equal(pickle.loads(pickle.dumps(used)).encode(TEXTS), wanted)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -364,3 +365,10 @@ def test_no_texts_give_no_rows_and_load_no_graph(bert, monkeypatch):
     assert ours.encode([]).shape == (0, 32)
     assert "_session" not in vars(ours._onnx)
     assert os.environ["XDG_CACHE_HOME"] not in (None, "")
+
+
+def test_one_that_has_encoded_can_be_pickled(bert):
+    """Its session cannot, and is made again."""
+    used = encoder(bert)
+    wanted = used.encode(TEXTS)
+    assert np.array_equal(pickle.loads(pickle.dumps(used)).encode(TEXTS), wanted)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
@@ -60,6 +60,10 @@ class OnnxEncoder:
             raise ConfigError(f"pooling must be 'cls' or 'mean', got {self.pooling!r}")
         if self.max_length < 1:
             raise ConfigError(f"max_length must be at least 1, got {self.max_length}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the session out of what is pickled or copied, which it cannot be: it loads anew."""
+        return {name: value for name, value in vars(self).items() if name != "_session"}
 
     @cached_property
     def _folder(self) -> Path:
@@ -120,6 +124,10 @@ class OnnxEncoder:
     def dim(self) -> int:
         """Width of an embedding."""
         return int(self.encode(["width"]).shape[1])
+
+    def tokenizer_json(self) -> str:
+        """Give the model's tokenizer in the form of the library tokenizers."""
+        return self._tokenizer.to_str()
 
     @cached_property
     def fingerprint(self) -> str:

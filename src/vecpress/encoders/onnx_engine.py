@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -40,6 +41,10 @@ class OnnxEngine:
     bert: BertFolder
     int8: bool
     max_length: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the session out of what is pickled or copied, which it cannot be: it loads anew."""
+        return {name: value for name, value in vars(self).items() if name != "_session"}
 
     @property
     def dim(self) -> int:
