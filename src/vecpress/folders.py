@@ -20,7 +20,10 @@ except ImportError:  # Windows: nobody keeps two writers apart
 
 _PATIENCE = 10.0  # seconds that a writer waits for another
 
-_OURS = {"config.json", "index.json", "results.jsonl", "manifest.json", "journal.jsonl"}
+_OURS = {
+    *("config.json", "index.json", "results.jsonl", "manifest.json", "journal.jsonl"),
+    "vecpress.json",
+}
 
 
 @contextmanager
@@ -107,7 +110,7 @@ def _take(descriptor: int) -> bool:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Let only what is absent, empty or ours be replaced: a press, an index, a comparison, shards.
+    """Let only what is absent, empty or ours be replaced: a press, an index, shards, an export.
 
     Raises:
         ArtifactError: it is a file, or a folder of something else.

@@ -15,6 +15,7 @@ from vecpress.errors import ConfigError
 from vecpress.exports.branches import BertBranch, TableBranch, branches_of, word_tokenizer
 from vecpress.pipeline import Pipeline
 from vecpress.recipe import Recipe
+from vecpress.sample import Sample
 
 TEXTS = (
     "the cat sat on the mat and the dog ran",
@@ -126,6 +127,17 @@ def test_a_rounded_table_gives_its_whole_numbers(tmp_path):
     assert isinstance(part, TableBranch)
     assert part.rounded.bits == 4
     np.testing.assert_array_equal(part.rounded.rows, part.rows)
+
+
+def test_models_are_named_without_the_paths_of_this_machine(tmp_path):
+    press = fit(static(tmp_path) + ":int4", bert(tmp_path) + ":int8", "lexical:2")
+    assert branches_of(press).names == ("static:s:int4", "st:model:int8", "lexical:2")
+
+
+def test_an_encoder_that_no_recipe_names_is_named_after_its_class(tmp_path):
+    encoder = Lexical(dim=2).fit(TEXTS)
+    sample = Sample(embeddings=encoder.encode(TEXTS), encoder=encoder)
+    assert branches_of(Pipeline.from_sample(Recipe(), sample)).names == ("LexicalEncoder",)
 
 
 def test_the_tokenizers_neither_pad_nor_cut(tmp_path):

@@ -87,7 +87,9 @@ def test_an_error_with_a_sentence_of_its_own_keeps_it(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["config.json", "index.json", "results.jsonl", None])
+@pytest.mark.parametrize(
+    "name", ["config.json", "index.json", "results.jsonl", "vecpress.json", None]
+)
 def test_what_is_ours_or_empty_may_be_replaced(tmp_path, name):
     (tmp_path / "a").mkdir()
     if name:

@@ -158,6 +158,10 @@ class DistilledEncoder:
         """Width of an embedding."""
         return int(self.table.shape[1])
 
+    def tokenizer_json(self) -> str:
+        """Give the model's tokenizer in the form of the library tokenizers."""
+        return self.tokenizer.tobytes().decode()
+
     def encode(self, texts: Sequence[Item], *, role: Role = "document") -> Float32[Array, "n d"]:
         """Embed each text, in order; a text without known tokens becomes a zero row.
 

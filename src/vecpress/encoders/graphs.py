@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import safetensors.numpy
 
 from vecpress import registry
+from vecpress.arrays import Array
 from vecpress.artifact import read_config, write_config
 from vecpress.digests import file_digest
 from vecpress.encoders.bert_folder import BertFolder, tensor_shapes
@@ -29,6 +30,12 @@ _GRAPH, _WEIGHTS = "model.onnx", "weights.bin"
 def can_make(bert: BertFolder, *, int8: bool) -> bool:
     """Say whether the graph is there, or could be made with what is installed."""
     return find_spec("onnx") is not None or _home(bert, int8=int8).is_dir()
+
+
+def weights_of(bert: BertFolder) -> dict[str, Array]:
+    """Read a model's tensors, by the names that transformers gives them, without a prefix."""
+    tensors = safetensors.numpy.load_file(bert.weights)
+    return {name: tensors[bert.prefix + name] for name in tensor_shapes(bert.config)}
 
 
 def graph_version() -> int:
@@ -72,8 +79,7 @@ def _make(bert: BertFolder, folder: Path, *, int8: bool) -> None:
     onnx = registry.require("onnx", extra="onnx")
     from vecpress.encoders.bert_graph import bert_graph  # imports onnx, which few need
 
-    tensors = safetensors.numpy.load_file(bert.weights)
-    weights = {name: tensors[bert.prefix + name] for name in tensor_shapes(bert.config)}
+    weights = weights_of(bert)
     model = bert_graph(bert.config, weights, int8=int8, first_position=bert.first_position)
     path = folder / _GRAPH
     onnx.save(

@@ -127,6 +127,10 @@ class StaticEncoder:
         """Width of an embedding."""
         return int(self.table.shape[1])
 
+    def tokenizer_json(self) -> str:
+        """Give the model's tokenizer in the form of the library tokenizers."""
+        return self.tokenizer.library.to_str()
+
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the table, the tokenizer and every option."""

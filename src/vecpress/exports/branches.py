@@ -7,22 +7,27 @@ is split once for all branches that share a tokenizer and its prompts.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from jaxtyping import Float32
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
+from vecpress import registry
 from vecpress.arrays import Array, Rounded
 from vecpress.encoders.bert_folder import BertFolder, NotPlain
 from vecpress.encoders.combine import Concat, without_cache
 from vecpress.encoders.distilled import DistilledEncoder
-from vecpress.encoders.lexical import LexicalEncoder
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
 from vecpress.encoders.static import StaticEncoder
 from vecpress.encoders.text_tokenizer import TextTokenizer, read_tokenizer
 from vecpress.errors import ConfigError
+from vecpress.exports.bases import public_name
 from vecpress.pipeline import Pipeline
 from vecpress.stages import Encoder, Role
+
+if TYPE_CHECKING:  # it loads scikit-learn, which nothing here needs
+    from vecpress.encoders.lexical import LexicalEncoder
 
 _NO_PROMPTS: Mapping[Role, str] = {"query": "", "document": ""}
 _NOT_WORDS = r"[^\p{L}\p{N}_]+"  # what \w of Python's re does not take
@@ -108,7 +113,7 @@ class Branches:
         inputs: What is fed in.
         parts: In the order of the concatenation.
         scales: What each part's unit row is multiplied by: the root of its weight.
-        names: Of the models, for people.
+        names: Of the models, for people; never a path of this machine.
     """
 
     inputs: tuple[TokenInput, ...]
@@ -139,13 +144,15 @@ def branches_of(pipeline: Pipeline) -> Branches:
     encoders = encoder.encoders if isinstance(encoder, Concat) else (encoder,)
     weights = (encoder.weights if isinstance(encoder, Concat) else None) or (1.0,) * len(encoders)
     names = pipeline.recipe.model_names
+    if len(names) != len(encoders):  # an encoder of one's own, which no recipe names
+        names = tuple(type(part).__name__ for part in encoders)
     inputs = _Inputs()
     parts = tuple(_part(e, n, inputs) for e, n in zip(encoders, names, strict=True))
     return Branches(
         inputs=tuple(inputs.made),
         parts=parts,
         scales=tuple(float(np.sqrt(np.float32(weight))) for weight in weights),
-        names=names,
+        names=tuple(map(public_name, names)),
     )
 
 
@@ -208,8 +215,8 @@ def _part(encoder: Encoder, name: str, inputs: _Inputs) -> TableBranch | BertBra
         return _table(encoder, inputs)
     if isinstance(encoder, DistilledEncoder):
         return _table(encoder.static, inputs)
-    if isinstance(encoder, LexicalEncoder):
-        return _lexical(encoder, inputs)
+    if registry.kind_of(registry.FITTED, encoder) == "fitted-lexical":
+        return _lexical(cast("LexicalEncoder", encoder), inputs)
     if isinstance(encoder, SentenceTransformerEncoder):
         return _bert(encoder, name, inputs)
     raise ConfigError(
@@ -229,7 +236,7 @@ def _table(encoder: StaticEncoder, inputs: _Inputs) -> TableBranch:
     )
 
 
-def _lexical(encoder: LexicalEncoder, inputs: _Inputs) -> TableBranch:
+def _lexical(encoder: "LexicalEncoder", inputs: _Inputs) -> TableBranch:
     """Write TF-IDF and its directions as a table; what scales a whole row changes no unit row."""
     terms = encoder.vocabulary.tobytes().decode().split("\n")
     weighed = (encoder.components * encoder.idf).T
