@@ -7,18 +7,29 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # What is compiled while vecpress is installed; a change asks for a new installation.
 KERNEL := src/vecpress/kernel.c hatch_build.py
 
-.PHONY: demo test check docs bench bench-encode bench-fit bench-search bench-scale studies clean
+# The search page is built by npm; without npm there is none, and what needs it says so or is skipped.
+PAGE := src/vecpress/page/index.html
+PAGE_SOURCES := $(shell find web/src web/page web/assembly web/wasm -type f 2>/dev/null) \
+	$(wildcard web/*.ts web/*.mjs) web/package.json
+HAS_NPM := $(shell command -v npm 2>/dev/null)
 
-demo: .venv/demo.stamp
+.PHONY: demo test check web docs bench bench-encode bench-fit bench-search bench-scale bench-edge \
+	bench-serve studies clean
+
+demo: .venv/demo.stamp $(if $(HAS_NPM),$(PAGE))
 	$(BIN)/vecpress demo --out demo-out
 
-test: .venv/dev.stamp
+test: .venv/dev.stamp $(if $(HAS_NPM),$(PAGE))
+	$(if $(HAS_NPM),cd web && npm test --silent)
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
-check: .venv/dev.stamp
+check: .venv/dev.stamp $(if $(HAS_NPM),web/node_modules/.stamp)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/ty check
+	$(if $(HAS_NPM),cd web && npm run --silent check)
+
+web: $(PAGE)
 
 docs: .venv/dev.stamp
 	$(BIN)/python docs/generate.py
@@ -43,11 +54,18 @@ bench-scale: .venv/bench.stamp
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/memory.py
 
+# The same questions asked of Python, onnxruntime, a browser and a server: docs/edge.md.
+bench-edge: .venv/dev.stamp $(PAGE)
+	$(BIN)/python benchmarks/edge.py
+
+bench-serve: .venv/dev.stamp
+	$(BIN)/python benchmarks/serve.py
+
 studies: .venv/dev.stamp
 	$(BIN)/python benchmarks/studies.py
 
 clean:
-	rm -rf .venv demo-out
+	rm -rf .venv demo-out web/node_modules web/dist src/vecpress/page
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -64,4 +82,13 @@ clean:
 
 .venv/bench.stamp: .venv/dev.stamp
 	$(PIP) -e '.[dev,bench]'
+	@touch $@
+
+web/node_modules/.stamp: web/package.json web/package-lock.json
+	@echo "Installing what the search page is built with into web/node_modules ..."
+	cd web && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(PAGE): web/node_modules/.stamp $(PAGE_SOURCES)
+	cd web && npm run --silent build
 	@touch $@

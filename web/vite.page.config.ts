@@ -1,0 +1,19 @@
+import { defineConfig } from "vite";
+
+import { offline } from "./page/offline_plugin.ts";
+import { licenses } from "./vite.licenses.ts";
+import { ortRuntime } from "./vite.runtime.ts";
+import { wat } from "./vite.wat.ts";
+
+/** The search page: `vecpress export --to web` copies what is built here beside its data. */
+export default defineConfig({
+  root: "page",
+  base: "./",
+  build: {
+    outDir: "../../src/vecpress/page",
+    emptyOutDir: true,
+    target: "es2022",
+  },
+  plugins: [wat(), licenses(), ortRuntime({ ship: true }), offline()],
+  worker: { format: "es", plugins: () => [wat(), ortRuntime({ ship: false })] },
+});
