@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import edge_tables
 import frontier_tables
 import method_tables
 import performance_tables
@@ -21,8 +22,15 @@ from frontier_tables import head, read, spread
 ROOT = Path(__file__).parents[1]
 VERBS = (
     *("demo", "fit", "encode", "index", "delete", "compact", "partition", "check", "search"),
-    *("evaluate", "suggest", "compare", "report", "study"),
+    *("evaluate", "suggest", "compare", "report", "study", "export", "push", "serve"),
 )
+
+
+FILLED = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("edge", "experiments", "methods", "performance")),
+)
+"""Pages written by hand, but for their tables."""
 
 
 def cli_page() -> str:
@@ -201,6 +209,7 @@ TABLES = (
     | frontier_tables.TABLES
     | method_tables.TABLES
     | performance_tables.TABLES
+    | edge_tables.TABLES
 )
 
 
@@ -220,7 +229,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "studies.md": study_pages.studies_page(),
         ROOT / "CLAIMS.md": study_pages.claims_page(),
     }
-    for name in ("README.md", "docs/experiments.md", "docs/methods.md", "docs/performance.md"):
+    for name in FILLED:
         made[ROOT / name] = filled((ROOT / name).read_text(encoding="utf-8"))
     return made
 

@@ -10,10 +10,13 @@ import typer
 from vecpress import (
     __version__,
     arguments,
+    exporting,
     indexing,
     measuring,
     options,
+    pushing,
     screen,
+    serving,
     streaming,
     studying,
 )
@@ -245,6 +248,9 @@ for verb in (
     indexing.compact,
     indexing.partition,
     indexing.check,
+    exporting.export,
+    pushing.push,
+    serving.serve,
 ):
     app.command()(verb)
 

@@ -9,13 +9,15 @@ from vecpress.corpus import write_benchmark
 from vecpress.demo import BUDGETS, MODELS, QUESTIONS, WEIGHTS, standard_library
 from vecpress.errors import ArtifactError
 from vecpress.explain import planned
+from vecpress.index import Index
+from vecpress.pipeline import Pipeline
 from vecpress.plan import fit_to_budget
 from vecpress.recipe import Recipe
 from vecpress.report import render, write_results
 
 
 def run(out: Path, cache: Path) -> None:
-    """Harvest, encode, compare, fit, index, ask and report; leave everything in `out`."""
+    """Harvest, encode, compare, fit, index, ask, report and export; leave everything in `out`."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -56,7 +58,27 @@ def run(out: Path, cache: Path) -> None:
                 for id_, score, row in zip(hits.ids[0], hits.scores[0], hits.rows[0], strict=True)
             ]
         )
+    _offer_page(out, pipeline, index)
     _say_next(out, folder)
+
+
+def _offer_page(out: Path, pipeline: Pipeline, index: Index) -> None:
+    """Export the search page where it was built, and say how to look at it."""
+    from vecpress.exports.web import export_web, has_page  # it loads a tokenizer
+
+    if not has_page():
+        screen.say("\nThere is no search page: `make web` builds it, and needs npm.")
+        return
+    page = out / "page"
+    with screen.progress() as progress:
+        progress("exporting the page", 0, 1)
+        export_web(
+            pipeline, index, page, precision="float16", title="Python's standard library",
+            questions=QUESTIONS, overwrite=True,
+        )  # fmt: skip
+        progress("exporting the page", 1, 1)
+    screen.say("\nThe same in your browser, which then needs no server and no network:")
+    screen.say(f"  python3 -m http.server --directory {page} 8000     # http://localhost:8000")
 
 
 def _say_next(out: Path, folder: Path) -> None:
