@@ -1,6 +1,7 @@
 """What `vecpress demo` does, in the order a user would."""
 
 from pathlib import Path
+from typing import Literal
 
 from vecpress import screen
 from vecpress.compare import compare
@@ -14,6 +15,9 @@ from vecpress.pipeline import Pipeline
 from vecpress.plan import fit_to_budget
 from vecpress.recipe import Recipe
 from vecpress.report import render, write_results
+
+_PRECISION: Literal["float16", "int8"] = "float16"
+"""Of the page's models: small enough, and the answers are those of the command line."""
 
 
 def run(out: Path, cache: Path) -> None:
@@ -73,7 +77,7 @@ def _offer_page(out: Path, pipeline: Pipeline, index: Index) -> None:
     with screen.progress() as progress:
         progress("exporting the page", 0, 1)
         export_web(
-            pipeline, index, page, precision="float16", title="Python's standard library",
+            pipeline, index, page, precision=_PRECISION, title="Python's standard library",
             questions=QUESTIONS, overwrite=True,
         )  # fmt: skip
         progress("exporting the page", 1, 1)
