@@ -56,9 +56,12 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"a port is a whole number from 0 to {2**16 - 1}, got {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        made = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {host} port {port}: {error}; choose another --host or --port, or 0 "
             "for any port that is free"
         ) from error
+    # asyncio sends small packets at once only where it is told that they are TCP's: else a client
+    # waits 40 ms for the second half of an answer
+    return socket.socket(family, made.type, socket.IPPROTO_TCP, fileno=made.detach())
