@@ -1,14 +1,26 @@
 """Small things that several tests need."""
 
 import hashlib
+import itertools
 
 import numpy as np
+
+from vecpress.head import Head
 
 
 def unit(n, d, seed=0):
     """Random unit rows."""
     rows = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def head(*widths, seed=0, **options):
+    """A head as training may leave one, with biases that move a zero row."""
+    rng = np.random.default_rng(seed)
+    pairs = list(itertools.pairwise(widths))
+    weights = tuple(rng.normal(size=(b, a)).astype(np.float32) for a, b in pairs)
+    biases = tuple(rng.normal(size=b).astype(np.float32) for _, b in pairs)
+    return Head(weights=weights, biases=biases, **options)
 
 
 class HashEncoder:

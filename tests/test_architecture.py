@@ -102,7 +102,7 @@ THIRD_PARTY = {  # who may import it; numpy and jaxtyping are everyone's
     "tokenizers": {
         *(f"encoders/{name}" for name in ("onnx", "distilled", "text_tokenizer", "torch_engine")),
         "encoders/sentence_transformer",
-        "exports/branches",
+        "exports/words",
         "exports/st_stock",
         "exports/tokenizer_config",
         "exports/web_engines",

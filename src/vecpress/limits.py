@@ -12,19 +12,19 @@ _BLOCK = 1 << 22  # numbers in a block: 16 MiB of floats
 _LINUX = Path("/proc/self/status")
 
 
-def parse_memory(text: str) -> int:
+def parse_memory(text: str, *, name: str = "a memory limit") -> int:
     """Read 2GB, 1.5GiB or 500MB as a number of bytes.
 
     Raises:
-        ConfigError: it is no such thing.
+        ConfigError: it is no such thing; the sentence begins with `name`.
     """
     found = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]?)(i?)B\s*", text, re.IGNORECASE)
     if found is None or (found[3] and not found[2]):
-        raise ConfigError(f"a memory limit is written like 500MB, 2GB or 2GiB, got {text!r}")
+        raise ConfigError(f"{name} is written like 500MB, 2GB or 2GiB, got {text!r}")
     unit = (_BINARY if found[3] else _UNITS)[found[2].upper()]
     size = int(float(found[1]) * unit)
     if size < 1:
-        raise ConfigError(f"a memory limit must be at least 1B, got {text!r}")
+        raise ConfigError(f"{name} must be at least 1B, got {text!r}")
     return size
 
 

@@ -157,7 +157,8 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(name):
     assert str(caught.value) == (
         f"unknown model {name!r}; known: {', '.join(CATALOGUE)}, or st:ID_OR_FOLDER, onnx:FOLDER, "
         "static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a transformer followed by :int8, such "
-        "as minilm:int8, computes in 8 bits, lexical:256 too, a static table also by :int4"
+        "as minilm:int8, computes in 8 bits, by :w8 in floats with weights of 8 bits; lexical:256 "
+        "takes :int8, a static table also :int4"
     )
 
 
@@ -193,7 +194,9 @@ def test_weights_that_fit_no_encoders_are_refused_even_for_one():
 
 def test_a_transformer_of_any_name_computes_in_8_bits():
     for name in ("minilm", "bge-small", "st:org/model"):
-        assert find(f"{name}:int8") == dataclasses.replace(find(name), precision="int8")
+        for precision in ("int8", "w8"):
+            rounded = dataclasses.replace(find(name), precision=precision)
+            assert find(f"{name}:{precision}") == rounded
     assert find("distilled:minilm:int8") == Distilled(model="minilm:int8", dim=256)
 
 
@@ -205,7 +208,13 @@ def test_a_static_table_of_any_name_is_rounded(precision):
 
 @pytest.mark.parametrize(
     ("name", "able"),
-    [("minilm:int4", "int8"), ("onnx:folder:int8", "full precision only"), ("st:a/b:int4", "int8")],
+    [
+        ("minilm:int4", "int8 or w8"),
+        ("onnx:folder:int8", "full precision only"),
+        ("onnx:folder:w8", "full precision only"),
+        ("st:a/b:int4", "int8 or w8"),
+        ("wordllama:w8", "int8 or int4"),
+    ],
 )
 def test_no_model_computes_more_coarsely_than_it_can(name, able):
     bare, _, precision = name.rpartition(":")
@@ -216,13 +225,13 @@ def test_no_model_computes_more_coarsely_than_it_can(name, able):
     )
 
 
-@pytest.mark.parametrize("name", ["minlim:int8", "st::int8", ":int8"])
+@pytest.mark.parametrize("name", ["minlim:int8", "minlim:w8", "st::int8", ":int8", ":w8"])
 def test_an_unknown_name_stays_unknown_in_8_bits(name):
     with pytest.raises(ConfigError) as caught:
         find(name)
     assert str(caught.value).startswith(f"unknown model {name!r}; known: minilm, ")
     assert str(caught.value).endswith(
         "or st:ID_OR_FOLDER, onnx:FOLDER, static:ID_OR_FOLDER, distilled:MODEL, lexical:256; a "
-        "transformer followed by :int8, such as minilm:int8, computes in 8 bits, lexical:256 too, "
-        "a static table also by :int4"
+        "transformer followed by :int8, such as minilm:int8, computes in 8 bits, by :w8 in floats "
+        "with weights of 8 bits; lexical:256 takes :int8, a static table also :int4"
     )

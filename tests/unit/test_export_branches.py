@@ -12,7 +12,7 @@ from helpers import HashEncoder, unit
 from vecpress.corpus import Corpus
 from vecpress.encoders.lexical import Lexical
 from vecpress.errors import ConfigError
-from vecpress.exports.branches import BertBranch, TableBranch, branches_of, word_tokenizer
+from vecpress.exports.branches import BertBranch, TableBranch, branches_of
 from vecpress.pipeline import Pipeline
 from vecpress.recipe import Recipe
 from vecpress.sample import Sample
@@ -66,19 +66,6 @@ def test_a_table_by_hand_is_the_encoder(tmp_path, model):
     assert branches.scales == (1.0,)
 
 
-def test_a_lexical_table_splits_any_script_as_scikit_learn_does():
-    texts = ["Straße in ZÜRICH: ½ cup, x² İstanbul!", "東京 の コーヒー, under_score e\u0301a Ⅷ",
-             "l'été — “naïve” don't 3.14 ٣ \u200b zero\u00a0width"] * 2  # fmt: skip
-    fitted = Lexical(dim=2).fit(texts)
-    terms = fitted.vocabulary.tobytes().decode().split("\n")
-    tokenizer = word_tokenizer(terms)
-    split = fitted._vectorizer.build_analyzer()
-    for text in texts:
-        known = [terms.index(word) for word in split(text) if word in terms]
-        found = [i for i in tokenizer.encode(text).ids if i != len(terms)]
-        assert found == known
-
-
 def test_models_that_split_and_prompt_alike_share_their_ids(tmp_path):
     press = fit(
         static(tmp_path), bert(tmp_path), bert(tmp_path, "c", seed=1), "lexical:2",
@@ -119,7 +106,10 @@ def test_a_transformer_tells_its_precision_and_poolings(tmp_path):
     assert isinstance(part, BertBranch)
     assert part.int8
     assert part.poolings == {"query": "mean", "document": "cls"}
-    assert not branches_of(fit(model)).parts[0].int8
+    for precision in ("w8", None):
+        (part,) = branches_of(fit(model | {"precision": precision})).parts
+        assert part.precision == precision
+        assert not part.int8
 
 
 def test_a_rounded_table_gives_its_whole_numbers(tmp_path):

@@ -51,7 +51,7 @@ def branches(made, *, shown=None):
     part = BertBranch(
         input=0,
         bert=bert,
-        int8=made.precision is not None,
+        precision=made.precision,
         max_length=made.max_length or bert.max_length,
         poolings={role: pooling or bert.pooling for role, pooling in own.items()},
     )
@@ -88,16 +88,20 @@ def test_positions_that_begin_elsewhere_do(roberta, max_length):
     np.testing.assert_allclose(encoded(branches(made), ODD), made.encode(ODD), atol=2e-6)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+@pytest.mark.parametrize(
+    ("own", "precision"),
+    [(None, "float32"), (None, "float16"), (None, "int8"), ("w8", "float32"), ("int8", "float32")],
+)
 @pytest.mark.parametrize("role", ROLES)
-def test_the_standards_own_reference_agrees(bert, precision, role):
-    given = branches(encoder(bert, query_pooling="cls", document_pooling="mean", max_length=20))
+def test_the_standards_own_reference_agrees(bert, own, precision, role):
+    options = {"query_pooling": "cls", "document_pooling": "mean", "max_length": 20}
+    given = branches(encoder(bert, **options, precision=own))
     one, other = (
         encoded(given, ODD, role=role, engine=engine, precision=precision)
         for engine in (run, run_slowly)
     )
     # In 8 bits one activation may be rounded the other way, where runtimes differ in a last digit.
-    assert cosines(one, other).min() > (0.999 if precision == "int8" else 1 - 1e-6)
+    assert cosines(one, other).min() > (0.999 if own == "int8" else 1 - 1e-6)
 
 
 @pytest.mark.parametrize("length", range(3, 12))
@@ -108,9 +112,9 @@ def test_a_text_of_any_length_is_cut_as_python_cuts_it(bert, length):
     np.testing.assert_allclose(encoded(branches(made), texts), made.encode(texts), atol=2e-6)
 
 
-@pytest.mark.parametrize("int8", [False, True])
-def test_padding_and_company_change_no_row(bert, int8):
-    made = encoder(bert, precision="int8" if int8 else None)
+@pytest.mark.parametrize("precision", [None, "int8", "w8"])
+def test_padding_and_company_change_no_row(bert, precision):
+    made = encoder(bert, precision=precision)
     model = session(build_graph(branches(made), None, None, None))
 
     def rows(texts):
@@ -157,10 +161,33 @@ def test_in_16_bits_rows_are_near(bert):
 def test_what_the_press_computes_in_8_bits_is_so_in_every_export(bert, precision):
     made, full = encoder(bert, precision="int8"), encoder(bert)
     rows = encoded(branches(made), ODD, precision=precision)
-    np.testing.assert_array_equal(rows, encoded(branches(full), ODD, precision="int8"))
     own = cosines(rows, made.encode(ODD))
     assert own.min() > 0.999  # one activation rounded the other way, and all after it differ
     assert (1 - own).mean() < (1 - cosines(rows, full.encode(ODD))).mean() / 10
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_weights_that_the_press_rounds_are_stored_so_and_give_its_own_rows(bert, precision):
+    made = encoder(bert, precision="w8", query_pooling="cls", document_pooling="mean")
+    model = build_graph(branches(made), None, None, None, precision=precision)
+    for role in ROLES:
+        rows = encoded(branches(made), ODD, role=role, precision=precision)
+        np.testing.assert_allclose(rows, made.encode(ODD, role=role), atol=2e-6)
+    stored = [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.INT8]
+    assert sum(np.prod(w.dims) for w in stored) == 32 * (len(WORDS) + 2 * (4 * 32 + 2 * 64))
+    maps = [node for node in model.graph.node if node.op_type == "MatMulInteger"]
+    assert not maps
+    assert not [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.FLOAT16]
+
+
+def test_in_8_bits_only_the_weights_of_a_press_in_floats_are_rounded(bert):
+    full = encoder(bert)
+    rows = encoded(branches(full), ODD, precision="int8")
+    np.testing.assert_array_equal(rows, encoded(branches(encoder(bert, precision="w8")), ODD))
+    computed = encoded(branches(encoder(bert, precision="int8")), ODD)
+    near, other = (cosines(r, full.encode(ODD)) for r in (rows, computed))
+    assert 0.99 < near.min() < 1 - 1e-6
+    assert (1 - near).mean() < (1 - other).mean() / 2
 
 
 def linear_int8(branch, weight, bias, x):

@@ -198,7 +198,7 @@ def test_several_tables_and_words_are_weighed_alike(table, tmp_path):
     near = [float(reader.encode(t) @ row) for t, row in zip(golden["texts"], wanted, strict=True)]
     assert golden["cosine"] == pytest.approx(min(c for c in near if c), abs=2e-7)
     assert 0.9999 < golden["cosine"] < 0.999999
-    assert reader.told["press"]["models"] == [f"static:{table}", "lexical:5"]
+    assert reader.told["press"]["models"] == ["static:m", "lexical:5"]
     assert [b["bits"] for b in reader.told["branches"]] == [8, 8]
 
 
@@ -269,7 +269,7 @@ def test_the_manifest_says_what_there_is(press, tmp_path):
         "precision": "int8",
         "press": {
             "fingerprint": press.fingerprint,
-            "models": list(press.recipe.model_names),
+            "models": ["static:m:int8"],  # no path of this machine
             "dim": 24,
             "in_dim": 24,
             "code_bytes": 6,
@@ -402,7 +402,7 @@ def test_tables_are_not_kept_in_float(press, precision, tmp_path):
     assert isinstance(error, ConfigError)
     assert str(error) == (
         f"a page keeps tables in at most 8 bits a number, got the precision {precision!r}: leave "
-        f"it out; the models here, {press.recipe.models[0]}, are all tables"
+        "it out; the models here, static:m:int8, are all tables"
     )
 
 
@@ -448,12 +448,16 @@ def test_a_page_far_from_the_press_is_refused(press, tmp_path, monkeypatch):
     )
 
 
+HTML = '<!doctype html>\n<title>Search</title>\n<h1 id="title">Search</h1><h1>Search</h1>\n'
+
+
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """A built page, where the package has its own."""
     home = tmp_path / "package" / "page"
     (home / "assets").mkdir(parents=True)
-    (home / "index.html").write_text("<!doctype html>")
+    (home / "index.html").write_text(HTML)
+    (home / "manifest.webmanifest").write_text('{"name": "Search", "start_url": "./"}')
     (home / "assets" / "main.js").write_text("go()")
     (home / "assets" / "ort-1.js").write_text("graph()")
     (home / "runtime").mkdir()
@@ -478,10 +482,29 @@ def test_a_page_of_tables_comes_without_what_runs_graphs(press, page, tmp_path):
         "fingerprint": press.fingerprint,
         "data": "data/",
     }
-    assert made.pop("index.html") == b"<!doctype html>"
+    del made["index.html"], made["manifest.webmanifest"]
     assert made.pop("assets/main.js") == b"go()"
     assert made == {f"data/{name}": data for name, data in content(tmp_path / "data").items()}
     assert not (tmp_path / "out" / "runtime").exists()
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("", b"60 documents"),
+        (r"Cats & <dogs> \1 </title>", rb"Cats &amp; &lt;dogs&gt; \1 &lt;/title&gt;"),
+        ("caf\u00e9 \udcff", b"caf\xc3\xa9 &#56575;"),  # the half of a character is shown as one
+    ],
+)
+def test_a_page_has_its_title_before_its_data(press, page, tmp_path, title, shown):
+    export_web(press, press.index(corpus()), tmp_path / "out", title=title)
+    made = content(tmp_path / "out")
+    expected = b'<!doctype html>\n<title>%b</title>\n<h1 id="title">%b</h1><h1>Search</h1>\n'
+    assert made["index.html"] == expected % (shown, shown)
+    named = title or "60 documents"
+    app = {"name": named, "short_name": named, "start_url": "./"}
+    assert json.loads(made["manifest.webmanifest"]) == app
+    assert (page / "index.html").read_text() == HTML
 
 
 def test_a_package_without_a_page_says_what_to_do(press, page, tmp_path):
@@ -535,7 +558,7 @@ def test_a_page_is_weighed_part_by_part(press, page, tmp_path):
     size = web_size(tmp_path / "out")
     assert sum(size.values()) == sum(map(len, made.values()))
     assert size["codes.bin.gz"] == len(made["data/codes.bin.gz"])
-    own = ("index.html", "assets/main.js", "vecpress.json")
+    own = ("index.html", "manifest.webmanifest", "assets/main.js", "vecpress.json")
     assert size["page"] == sum(len(made[name]) for name in own)
     export_web_data(press, index, tmp_path / "data")
     assert web_size(tmp_path / "data") == size | {"page": 0}

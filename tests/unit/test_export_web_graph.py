@@ -81,6 +81,20 @@ def test_smaller_graphs_say_how_near_they_come(press, documents, precision, leas
     assert reader.told["precision"] == precision
 
 
+@pytest.mark.parametrize(("own", "margin", "off"), [("w8", 1e-3, 2e-5), ("int8", 0.03, 0.1)])
+def test_a_press_in_8_bits_gets_a_page_of_its_own_numbers(
+    bert, documents, own, margin, off, tmp_path
+):
+    recipe = Recipe(models=(f"st:{bert}:{own}",), quantizer=Percentile(bits=4))
+    pipeline = Pipeline.fit(recipe, documents)
+    export_web_data(pipeline, pipeline.index(documents), tmp_path / "page")
+    reader = Reader(tmp_path / "page")
+    assert reader.told["golden"]["margin"] == margin
+    for text in ("the cat", "a dog ran", LONG):
+        wanted = pipeline.encode([text], role="query")[0]
+        np.testing.assert_allclose(reader.encode(text), wanted, atol=off)
+
+
 def test_a_graph_may_ask_for_the_role(bert, documents, tmp_path):
     model = {"kind": "sentence-transformer", "model": str(bert)}
     model |= {"query_pooling": "mean", "document_pooling": "cls"}
@@ -97,10 +111,11 @@ def test_a_graph_may_ask_for_the_role(bert, documents, tmp_path):
 def test_a_page_with_a_graph_comes_with_what_runs_it(
     press, documents, precision, tmp_path, monkeypatch
 ):
-    """Graphics cards are not asked to compute in 8 bits, so those do without their runtime."""
+    """Graphics cards are not asked where data are in 8 bits, so those do without their runtime."""
     runtimes = tmp_path / "package" / "page" / "runtime"
     runtimes.mkdir(parents=True)
     (runtimes.parent / "index.html").write_text("<!doctype html>")
+    (runtimes.parent / "manifest.webmanifest").write_text("{}")
     (runtimes / "ort-threaded.wasm.gz").write_bytes(bytes(9))
     (runtimes / "ort-threaded.asyncify.wasm.gz").write_bytes(bytes(99))
     monkeypatch.setattr(web, "_PAGE", tmp_path / "package" / "page")

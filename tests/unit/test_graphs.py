@@ -1,5 +1,6 @@
 """Graphs are made once, kept whole, and made again where they cannot be kept."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 import tiny_models
 from tiny_models import TEXTS
+from vecpress.digests import file_digest
 from vecpress.encoders import graphs
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
 from vecpress.errors import ArtifactError
@@ -50,11 +52,26 @@ def test_another_precision_or_model_or_way_of_making_is_another_graph(
     for made in (encoder(bert), encoder(bert, precision="int8"), encoder(other)):
         made.encode(TEXTS)
     assert len(list(kept.iterdir())) == 3
+    encoder(bert, precision="w8").encode(TEXTS)
+    assert len(list(kept.iterdir())) == 4
+    told = [json.loads((home / "config.json").read_text())["precision"] for home in kept.iterdir()]
+    assert sorted(told) == ["float32", "float32", "int8", "w8"]
     before = encoder(bert, precision="int8").fingerprint
     monkeypatch.setattr(graphs, "_BUILD", graphs._BUILD + 1)
     assert encoder(bert, precision="int8").fingerprint != before
     encoder(bert).encode(TEXTS)
-    assert len(list(kept.iterdir())) == 4
+    assert len(list(kept.iterdir())) == 5
+
+
+def test_graphs_kept_before_there_were_weights_of_8_bits_are_found_still(bert, kept):
+    plain = encoder(bert).plain()
+    names = ("model_type", "num_hidden_layers", "num_attention_heads", "layer_norm_eps")
+    config = [plain.config.get(name) for name in (*names, "pad_token_id")]
+    for precision, told in [(None, False), ("int8", True)]:
+        encoder(bert, precision=precision).encode(TEXTS)
+        parts = ["graph", 1, told, file_digest(plain.weights), config]
+        name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        assert (kept / name).is_dir()
 
 
 def test_the_same_weights_with_other_heads_are_another_graph(bert, kept, tmp_path):

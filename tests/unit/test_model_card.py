@@ -150,7 +150,7 @@ def test_a_distilled_table_is_of_the_model_it_was_made_of(tmp_path):
 
 
 def test_no_name_of_a_model_tells_where_it_lies():
-    names = ("st:/home/me/models/small/", "distilled:st:~/m", "minilm:int8", "st:org/name", "./x/y")
+    names = ("st:/home/me/models/small/", "distilled:st:~/m", "minilm:int8", "./x/y:w8", "./x/y")
     assert public_recipe(Recipe(models=names)).models == (
-        *("st:small", "distilled:st:m", "minilm:int8", "st:org/name", "y"),
+        *("st:small", "distilled:st:m", "minilm:int8", "y:w8", "y"),
     )

@@ -128,7 +128,7 @@ def test_roberta_too_equals_the_library(tmp_path):
 # --- nothing but the text decides a vector ----------------------------------------------------
 
 
-@pytest.mark.parametrize(("precision", "within"), [(None, 1e-6), ("int8", 0)])
+@pytest.mark.parametrize(("precision", "within"), [(None, 1e-6), ("w8", 1e-6), ("int8", 0)])
 def test_order_batch_and_threads_change_no_vector(bert, monkeypatch, precision, within):
     ours = encoder(bert, precision=precision)
     expected = np.concatenate([ours.encode([text]) for text in MANY])
@@ -143,7 +143,32 @@ def test_in_8_bits_vectors_are_others_but_near(bert):
     full, rounded = (encoder(bert, precision=p).encode(ODD) for p in (None, "int8"))
     cosines = (full * rounded).sum(axis=1)
     assert 0.98 < cosines.min() < 0.99999
-    assert len({encoder(bert, precision=p).fingerprint for p in (None, "int8")}) == 2
+    assert len({encoder(bert, precision=p).fingerprint for p in (None, "int8", "w8")}) == 3
+
+
+def rounded_by_hand(folder):
+    """The library's own model, each row of its words and maps in 255 steps up to its largest."""
+    own = SentenceTransformer(str(folder))
+    tensors = own[0].auto_model.state_dict()
+    others = ("position", "token_type", "LayerNorm", "pooler")
+    for name, tensor in tensors.items():
+        if tensor.ndim == 2 and not any(part in name for part in others):
+            step = tensor.abs().amax(dim=1, keepdim=True).clamp(min=1e-30) / 127
+            tensor.copy_(torch.round(tensor / step) * step)
+    own[0].auto_model.load_state_dict(tensors)
+    return own
+
+
+@pytest.mark.parametrize("make", [tiny_models.bert_folder, tiny_models.roberta_folder])
+def test_with_weights_of_8_bits_it_equals_the_library_with_the_same_weights(make, tmp_path):
+    folder = make(tmp_path / "model")
+    ours, full = encoder(folder, precision="w8"), encoder(folder)
+    expected = rounded_by_hand(folder).encode(ODD, normalize_embeddings=True)
+    np.testing.assert_allclose(ours.encode(ODD), expected, atol=1e-5)
+    off = np.abs(full.encode(ODD) - expected).max(axis=1)
+    assert off.max() > 1e-3  # so rounding shows
+    cosines = (ours.encode(ODD) * full.encode(ODD)).sum(axis=1)
+    assert cosines.min() > 0.999
 
 
 def test_one_call_takes_texts_of_one_length_and_no_more_tokens_than_fit(bert, monkeypatch):
@@ -152,6 +177,7 @@ def test_one_call_takes_texts_of_one_length_and_no_more_tokens_than_fit(bert, mo
     assert calls == [[6, 8], [9], [1, 4], [0, 2, 5, 7]]
     one_by_one = encoder(bert, precision="int8")._onnx
     assert one_by_one._calls([3, 7, 3]) == [[1], [0], [2]]
+    assert encoder(bert, precision="w8")._onnx._calls([3, 7, 3]) == [[1], [0, 2]]
     assert ours._calls([600, 600]) == [[0], [1]]
 
 
@@ -224,6 +250,7 @@ def test_what_is_no_plain_bert_is_left_to_torch(copy, spoil, reason):
     for options, what in [
         ({"engine": "onnx"}, "by onnxruntime"),
         ({"precision": "int8"}, "in 8 bits"),
+        ({"precision": "w8"}, "with weights of 8 bits"),
     ]:
         with pytest.raises(ConfigError) as caught:
             encoder(copy, **options).encode(["cat"])
@@ -306,11 +333,15 @@ def test_an_image_is_refused_as_before(bert):
 
 
 VALUES = [
-    ({"precision": "int4"}, "precision must be 'int8' or none, got 'int4'"),
+    ({"precision": "int4"}, "precision must be 'int8', 'w8' or none, got 'int4'"),
     ({"engine": "jax"}, "engine must be 'onnx', 'torch' or none, got 'jax'"),
     (
         {"engine": "torch", "precision": "int8"},
         "the engine 'torch' computes in 32 bits, got the precision 'int8': leave one of the two out",
+    ),
+    (
+        {"engine": "torch", "precision": "w8"},
+        "the engine 'torch' computes in 32 bits, got the precision 'w8': leave one of the two out",
     ),
 ]
 
@@ -354,7 +385,7 @@ def test_an_artifact_names_precision_and_engine_only_if_they_were_asked(bert, tm
 
 
 def test_an_empty_row_of_tokens_is_a_zero_row(bert):
-    engine = OnnxEngine(bert=encoder(bert)._bert, int8=False, max_length=9)
+    engine = OnnxEngine(bert=encoder(bert)._bert, precision=None, max_length=9)
     ids = [np.array(row, np.int32) for row in ([], [2, 9, 3], [])]
     rows = engine.embed_ids(ids, pooling="mean")
     np.testing.assert_array_equal(rows.any(axis=1), [False, True, False])

@@ -1,15 +1,13 @@
 """A head unfolded into common layers, against the head itself."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from helpers import unit
+from helpers import head, unit
 from vecpress.arrays import normalize
 from vecpress.exports.st_dense import NotStock, unfold
-from vecpress.head import Head
 
 BENDS = {
     "identity": lambda x: x,
@@ -28,14 +26,6 @@ def run(layers, x, *, norm=False):
     for weight, bias, bend in layers:
         x = BENDS[bend](x @ weight.T + bias)
     return normalize(x.astype(np.float32))
-
-
-def head(*widths, seed=0, **options):
-    rng = np.random.default_rng(seed)
-    pairs = list(itertools.pairwise(widths))
-    weights = tuple(rng.normal(size=(b, a)).astype(np.float32) for a, b in pairs)
-    biases = tuple(rng.normal(size=b).astype(np.float32) for _, b in pairs)
-    return Head(weights=weights, biases=biases, **options)
 
 
 def rows(d):

@@ -1,6 +1,5 @@
 """A press as a folder of sentence-transformers, against the press itself."""
 
-import itertools
 import json
 import os
 import shutil
@@ -16,12 +15,12 @@ from sentence_transformers import SentenceTransformer
 import pictures
 import tiny_models
 import toys
+from helpers import head
 from tiny_models import TEXTS
 from vecpress.corpus import Corpus
 from vecpress.errors import ArtifactError, ConfigError
 from vecpress.exports import st_folder
 from vecpress.exports.st_folder import export_sentence_transformers
-from vecpress.head import Head
 from vecpress.pipeline import Pipeline
 from vecpress.recipe import Recipe
 from vecpress.stages import Image
@@ -44,15 +43,6 @@ def static(folder, **options):
 def fit(*models, head=PCA, quantizer=CODES):
     spec = {"models": list(models), "head": head, "quantizer": quantizer}
     return Pipeline.fit(Recipe.from_dict(spec), CORPUS)
-
-
-def head(*widths, seed=0, **options):
-    """A head as training may leave one, with biases that move a zero row."""
-    rng = np.random.default_rng(seed)
-    pairs = list(itertools.pairwise(widths))
-    weights = tuple(rng.normal(size=(b, a)).astype(np.float32) for a, b in pairs)
-    biases = tuple(rng.normal(size=b).astype(np.float32) for _, b in pairs)
-    return Head(weights=weights, biases=biases, **options)
 
 
 def same(out, pipeline, texts=SAMPLE, **options):
@@ -96,6 +86,18 @@ def test_a_bert_is_written_in_stock_modules(bert, tmp_path, engine):
     assert model.max_seq_length == 12
     assert told[0] == f'Load it: SentenceTransformer("{tmp_path / "out"}")'
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("make", [tiny_models.bert_folder, tiny_models.roberta_folder])
+def test_weights_of_8_bits_are_written_as_the_floats_they_stand_for(make, tmp_path):
+    folder = make(tmp_path / "m")
+    pipeline = fit(st(folder, precision="w8"))
+    told = export_sentence_transformers(pipeline, tmp_path / "out")
+    assert not any("8 bits" in sentence for sentence in told)
+    same(tmp_path / "out", pipeline)
+    assert json.loads((tmp_path / "out" / "vecpress.json").read_text())["form"] == "stock"
+    exact = fit(st(folder)).same_encoder().encode(SAMPLE)
+    assert np.abs(pipeline.same_encoder().encode(SAMPLE) - exact).max() > 1e-3
 
 
 def test_prompts_and_pooling_are_the_model_s_own(prompted, tmp_path):

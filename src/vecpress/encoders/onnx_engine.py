@@ -18,7 +18,7 @@ from jaxtyping import Float32
 from vecpress.arrays import Array, blocks
 from vecpress.cores import side_by_side
 from vecpress.encoders.bert_folder import BertFolder
-from vecpress.encoders.graphs import graph_of
+from vecpress.encoders.graphs import Precision, graph_of
 from vecpress.encoders.text_tokenizer import TextTokenizer, read_tokenizer
 from vecpress.encoders.tokens import Ids, SharedTokens
 from vecpress.errors import ArtifactError, ConfigError, DataError
@@ -33,13 +33,14 @@ class OnnxEngine:
 
     Attributes:
         bert: The model.
-        int8: Whether it computes in 8 bits. The scale of activations is then a text's own: each
-            call takes one text, and no vector depends on what else is encoded.
+        precision: None computes in floats, and "w8" too, with weights of 8 bits. "int8" computes
+            in 8 bits; the scale of activations is then a text's own: each call takes one text, and
+            no vector depends on what else is encoded.
         max_length: Tokens kept of a text, the ends included.
     """
 
     bert: BertFolder
-    int8: bool
+    precision: Precision | None
     max_length: int
 
     def __getstate__(self) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class OnnxEngine:
         options.inter_op_num_threads = 1
         level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # it is written as it should run
         options.graph_optimization_level = level
-        with graph_of(self.bert, int8=self.int8) as path:
+        with graph_of(self.bert, precision=self.precision) as path:
             try:
                 return onnxruntime.InferenceSession(
                     path, options, providers=["CPUExecutionProvider"]
@@ -117,6 +118,6 @@ class OnnxEngine:
         calls = []
         for length, group in groupby(order, key=lambda i: lengths[i]):
             same = list(group)
-            size = 1 if self.int8 else max(1, _TOKENS // length)
+            size = 1 if self.precision == "int8" else max(1, _TOKENS // length)
             calls += [same[some] for some in blocks(len(same), size)]
         return calls

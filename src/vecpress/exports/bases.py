@@ -55,7 +55,7 @@ def public_recipe(recipe: Recipe) -> Recipe:
 
 def public_name(name: str) -> str:
     """Name a model as its recipe does, but of a folder only its own name."""
-    precision = next((end for end in (":int8", ":int4") if name.endswith(end)), "")
+    precision = next((end for end in (":int8", ":int4", ":w8") if name.endswith(end)), "")
     kind, colon, model = name.removesuffix(precision).rpartition(":")
     if not (model.startswith(("/", "~", ".")) or "\\" in model):
         return name

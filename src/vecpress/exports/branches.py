@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from jaxtyping import Float32
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from vecpress import registry
 from vecpress.arrays import Array, Rounded
 from vecpress.encoders.bert_folder import BertFolder, NotPlain
 from vecpress.encoders.combine import Concat, without_cache
 from vecpress.encoders.distilled import DistilledEncoder
+from vecpress.encoders.graphs import Precision
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
 from vecpress.encoders.static import StaticEncoder
 from vecpress.encoders.text_tokenizer import TextTokenizer, read_tokenizer
 from vecpress.errors import ConfigError
 from vecpress.exports.bases import public_name
+from vecpress.exports.words import word_tokenizer
 from vecpress.pipeline import Pipeline
 from vecpress.stages import Encoder, Role
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:  # it loads scikit-learn, which nothing here needs
     from vecpress.encoders.lexical import LexicalEncoder
 
 _NO_PROMPTS: Mapping[Role, str] = {"query": "", "document": ""}
-_NOT_WORDS = r"[^\p{L}\p{N}_]+"  # what \w of Python's re does not take
-_UNKNOWN_WORD = "[UNK]"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,16 +87,21 @@ class BertBranch:
     Attributes:
         input: Which `TokenInput` it reads.
         bert: Its folder.
-        int8: Whether the press itself computes it in 8 bits.
+        precision: "int8" if the press itself computes it in 8 bits, "w8" if with weights of 8 bits.
         max_length: Most ids it reads; of a longer text the first ones, and the ends.
         poolings: "cls" or "mean", for each role.
     """
 
     input: int
     bert: BertFolder
-    int8: bool
+    precision: Precision | None
     max_length: int
     poolings: Mapping[Role, str]
+
+    @property
+    def int8(self) -> bool:
+        """Whether it computes in 8 bits, which no two machines do quite alike."""
+        return self.precision == "int8"
 
     @property
     def dim(self) -> int:
@@ -251,15 +255,6 @@ def _lexical(encoder: "LexicalEncoder", inputs: _Inputs) -> TableBranch:
     )
 
 
-def word_tokenizer(terms: list[str]) -> Tokenizer:
-    """Split texts as the lexical encoder does: lower-cased words; the last id is for all others."""
-    vocabulary = {term: i for i, term in enumerate([*terms, _UNKNOWN_WORD])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=_UNKNOWN_WORD))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_NOT_WORDS), behavior="removed")
-    return tokenizer
-
-
 def _bert(encoder: SentenceTransformerEncoder, name: str, inputs: _Inputs) -> BertBranch:
     if encoder.image_model is not None:
         raise ConfigError(f"{name!r} encodes images too, and those have no graph: leave it out")
@@ -290,7 +285,7 @@ def _bert(encoder: SentenceTransformerEncoder, name: str, inputs: _Inputs) -> Be
             read_tokenizer(bert.folder / "tokenizer.json"), prompts, most=max_length
         ),
         bert=bert,
-        int8=encoder.precision is not None,
+        precision=encoder.precision,
         max_length=max_length,
         poolings=poolings,
     )

@@ -61,8 +61,9 @@ def build_graph(
         head: What compresses their concatenation.
         codec: What codes the result.
         fine: What codes it more finely.
-        precision: How the weights of the models are stored; int8 also computes transformers in 8
-            bits. Head and codecs are always in float32.
+        precision: How the weights of the models are stored, but of those that the press itself
+            rounds: these stay as they are. All but models such as minilm:int8 is computed in
+            floats. Head and codecs are always in float32.
 
     Raises:
         ConfigError: the precision is unknown, or the models are too large for one file.

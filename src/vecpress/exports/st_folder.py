@@ -1,8 +1,8 @@
 """A press as a folder that sentence-transformers loads: its own modules, or one of ours.
 
 A press of one model is written in modules of sentence-transformers, so that who loads it needs
-nothing of ours. What those cannot say (several models, 8 bits, roles pooled differently) becomes
-one module of ours around the ONNX graph of the press.
+nothing of ours. What those cannot say (several models, computing in 8 bits, roles pooled
+differently) becomes one module of ours around the ONNX graph of the press.
 """
 
 from dataclasses import replace
@@ -141,7 +141,7 @@ def _write_module(pipeline: Pipeline, draft: Path, reason: NotStock) -> str:
 def _in_8_bits(pipeline: Pipeline) -> bool:
     encoder = without_cache(pipeline.same_encoder())
     parts = encoder.encoders if isinstance(encoder, Concat) else (encoder,)
-    return any(isinstance(e, SentenceTransformerEncoder) and e.precision is not None for e in parts)
+    return any(isinstance(e, SentenceTransformerEncoder) and e.precision == "int8" for e in parts)
 
 
 def _check(pipeline: Pipeline, model: "SentenceTransformer", *, close: float) -> None:

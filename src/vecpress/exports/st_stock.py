@@ -12,9 +12,11 @@ from sentence_transformers.base.modules import Dense, Normalize, Router
 from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling, StaticEmbedding
 from tokenizers import Tokenizer
 
+from vecpress.arrays import round_rows
 from vecpress.encoders.combine import Concat, without_cache
 from vecpress.encoders.distilled import DistilledEncoder
 from vecpress.encoders.files import locate
+from vecpress.encoders.graphs import is_rounded
 from vecpress.encoders.sentence_transformer import SentenceTransformerEncoder
 from vecpress.encoders.static import StaticEncoder
 from vecpress.errors import ModelError, VecpressError
@@ -117,13 +119,13 @@ def _table(pipeline: Pipeline) -> _Front:
 
 
 def _transformer(encoder: SentenceTransformerEncoder) -> _Front:
-    if encoder.precision is not None:
+    if encoder.precision == "int8":
         raise NotStock("its model computes in 8 bits")
     if encoder.image_model is not None:
         raise NotStock("it has one model for texts and one for images")
     try:
         folder = locate(encoder.model, revision=encoder.revision)
-        library = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+        library = SentenceTransformer(str(folder), device="cpu", local_files_only=True).float()
     except VecpressError:
         raise
     except Exception as error:  # its own, and those of transformers, safetensors and torch
@@ -134,9 +136,18 @@ def _transformer(encoder: SentenceTransformerEncoder) -> _Front:
         raise NotStock("its model has a route of its own for queries")
     if encoder.max_length is not None:
         library.max_seq_length = encoder.max_length
+    if encoder.precision == "w8":
+        _round_weights(library)
     own = {name: prompt or "" for name, prompt in library.prompts.items()}
     prompts: dict[Role, str] = {role: encoder.prompt(role, own) for role in ("query", "document")}
-    return _Front(modules=_pooled(encoder, library.float()), prompts=prompts, zero_rows=False)
+    return _Front(modules=_pooled(encoder, library), prompts=prompts, zero_rows=False)
+
+
+def _round_weights(library: SentenceTransformer) -> None:
+    """Put the floats that the press computes with into the model."""
+    for name, weight in library.named_parameters():
+        if is_rounded(name):
+            weight.data = torch.from_numpy(round_rows(weight.detach().numpy(), bits=8).rows)
 
 
 def _pooled(

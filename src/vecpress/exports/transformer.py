@@ -45,7 +45,8 @@ class Transformer:
         nodes: Where they are written.
         weights: Tensors by the names that transformers gives them, without a prefix.
         branch: The model, and how it is read.
-        precision: "float32"; "float16" stores weights so; "int8" also computes so.
+        precision: "float32"; "float16" and "w8" store weights in 16 and in 8 bits; "int8" also
+            computes in 8 bits.
     """
 
     nodes: Nodes
@@ -93,7 +94,7 @@ class Transformer:
 
     def _embed(self, text: _Ids) -> str:
         n, words = self.nodes, self._weight("embeddings.word_embeddings.weight")
-        if self.precision == "int8":
+        if self.precision in ("int8", "w8"):
             rounded = round_rows(words, bits=8)
             found = n.cast(n("Gather", n.keep(rounded.numbers), text.ids), "float32")
             found = n("Mul", found, n("Gather", n.keep(rounded.scales[:, None]), text.ids))
@@ -137,8 +138,16 @@ class Transformer:
 
     def _linear_float(self, name: str, x: str) -> str:
         n = self.nodes
-        product = n("MatMul", x, self._matrix(self._weight(f"{name}.weight").T))
+        product = n("MatMul", x, self._columns(self._weight(f"{name}.weight")))
         return n("Add", product, n.keep(self._weight(f"{name}.bias")))
+
+    def _columns(self, weight: Array) -> str:
+        """Store a map's weights, and give them as floats with a column for each output."""
+        if self.precision != "w8":
+            return self._matrix(weight.T)
+        n, rounded = self.nodes, round_rows(weight, bits=8)
+        numbers = n.cast(n.keep(rounded.numbers.T), "float32")
+        return n("Mul", numbers, n.keep(rounded.scales))  # constants: runtimes do it once
 
     def _round(self, x: str) -> _Rounded:
         """Round a text's activations (b, s, d) to 0..255, a scale and a zero for each text.
@@ -196,13 +205,15 @@ def write_bert(
 
     Args:
         nodes: Where they are written.
-        branch: The model. One that the press itself computes in 8 bits is written so.
+        branch: The model. What the press itself rounds to 8 bits is so at any precision.
         tokens: Names of ids and mask, and how many end tokens stand before and after a text.
         role: Name of the input that tells queries from documents, if there is one.
-        precision: "float32", "float16" or "int8".
+        precision: "float32", "float16" or "int8": how weights are stored.
     """
-    precision = "int8" if branch.int8 else precision
+    stored = "w8" if precision == "int8" else precision
     ids, mask, ends = tokens
     weights = weights_of(branch.bert)
-    made = Transformer(nodes=nodes, weights=weights, branch=branch, precision=precision)
+    made = Transformer(
+        nodes=nodes, weights=weights, branch=branch, precision=branch.precision or stored
+    )
     return made.write(ids, mask, ends, role)

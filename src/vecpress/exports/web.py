@@ -4,7 +4,9 @@ No server of ours stands behind it: the browser itself encodes what is typed, an
 docs/format.md says what the files hold.
 """
 
+import html
 import json
+import re
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -21,7 +23,8 @@ _PAGE = files("vecpress") / "page"  # made by `make web`
 _DATA = "data"
 _ABOUT = "vecpress.json"  # says at the top of a folder that it is ours
 _RUNTIME = "ort"  # begins the names of onnxruntime's files
-_WEBGPU = "asyncify"  # is in the name of the one for graphics cards, which do not compute in 8 bits
+_TITLES = re.compile(r'(?<=<title>)[^<]*|(?<=<h1 id="title">)[^<]*')
+_WEBGPU = "asyncify"  # is in the name of the one for graphics cards: not where data are in 8 bits
 
 
 def export_web(
@@ -58,6 +61,7 @@ def export_web(
     with new_folder(out, overwrite=overwrite) as draft:
         made = web_files(pipeline, index, precision=precision, title=title, questions=questions)
         _copy(page, draft, _needs(made, precision))
+        _entitle(draft, json.loads(made[MANIFEST])["title"])
         (draft / _DATA).mkdir()
         _write(made, draft / _DATA)
         about = {
@@ -132,6 +136,16 @@ def _copy(source: Traversable, target: Path, is_needed: Callable[[str], bool]) -
         elif is_needed(item.name):
             target.mkdir(parents=True, exist_ok=True)
             (target / item.name).write_bytes(item.read_bytes())
+
+
+def _entitle(page: Path, title: str) -> None:
+    """Write the title where it is read before the data, or without them: by who shares a link."""
+    home, app = page / "index.html", page / "manifest.webmanifest"
+    shown = html.escape(title).encode("utf-8", "xmlcharrefreplace")  # half a character is no UTF-8
+    text = _TITLES.sub(lambda _: shown.decode(), home.read_text(encoding="utf-8"))
+    home.write_bytes(text.encode())
+    about = json.loads(app.read_text(encoding="utf-8")) | {"name": title, "short_name": title}
+    app.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def _needs(made: Files, precision: Precision) -> Callable[[str], bool]:

@@ -144,7 +144,7 @@ def _graph_engine(branches: Branches, head: Head | None, precision: Precision) -
         told=told | {"role_input": runs.role_input},
         tensors={},
         encode=lambda texts, role: runs.run(EMBEDDING, texts, role=role),
-        margin=_JUMPS if in_8_bits or precision == "int8" else _OTHER_MACHINES,
+        margin=_JUMPS if in_8_bits else _OTHER_MACHINES,
         graph=packed,
     )
 
