@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vecpress import options, screen
-from vecpress.exports.push import open_parcel
+from vecpress.exports.push import check_repo_id, open_parcel
 from vecpress.exports.push import push as send
 
 
@@ -31,6 +31,7 @@ def push(
     json: options.Json = False,
 ) -> None:
     """Put a press, or an export of one, on the Hugging Face hub; HF_ENDPOINT names another hub."""
+    check_repo_id(repo_id)
     parcel = open_parcel(folder)
     about = {"repo_id": repo_id, "kind": parcel.kind, "bytes": parcel.size}
     if dry_run:

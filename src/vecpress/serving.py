@@ -57,7 +57,7 @@ def serve(
         max_batch=max_batch,
         max_inputs=max_inputs,
         max_queue=max_queue,
-        max_body=parse_memory(max_body),
+        max_body=parse_memory(max_body, name="--max-body"),
         timeout=timeout,
         grace=grace,
     )

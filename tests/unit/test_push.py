@@ -301,11 +301,12 @@ def test_an_index_keeps_its_texts_to_itself(pipeline, tmp_path):
 
 def test_a_page_is_no_model(exported):
     manifest = json.loads((exported / "vecpress.json").read_text())
-    (exported / "vecpress.json").write_text(json.dumps(manifest | {"kind": "web"}))
-    with pytest.raises(
-        ConfigError, match="is of the kind 'web': push a press, or an export to onnx"
-    ):
-        open_parcel(exported)
+    for page in (manifest | {"kind": "web"}, {"kind": "web"}):  # a page's lists no files
+        (exported / "vecpress.json").write_text(json.dumps(page))
+        with pytest.raises(
+            ConfigError, match="is of the kind 'web': push a press, or an export to onnx"
+        ):
+            open_parcel(exported)
 
 
 def test_the_verb_goes_to_the_hub_that_the_environment_names(press, hub):
@@ -347,6 +348,11 @@ def test_a_dry_run_lists_and_sends_nothing(press, hub, verb):
     assert listed == {path: len(data) for path, data in files.items()}
     assert lines[-1].endswith("in all, which --dry-run does not send to me/small")
     assert hub.asked == []
+
+
+def test_a_dry_run_refuses_the_name_that_a_push_would(press, verb):
+    with pytest.raises(ConfigError, match="such as me/small-search, got 'small'"):
+        verb(press, "small", "--dry-run")
 
 
 def test_json_tells_where_it_is_or_that_it_is_nowhere(press, hub, verb):

@@ -159,7 +159,7 @@ WRONG = [
     ({"input": "a"}, "the body has no 'model'", "model"),
     ({"input": [], "model": "toy"}, "input must be a text, a list of texts", "input"),
     ({"input": ["a", 1], "model": "toy"}, "got 1 at place 1", "input"),
-    ({"input": [[]], "model": "toy"}, "none of them empty; got [] at place 0", "input"),
+    ({"input": [[]], "model": "toy"}, "no list empty; got [] at place 0", "input"),
     ({"input": None, "model": "toy"}, "got None", "input"),
     ({"input": [-1], "model": "toy"}, "got -1 at place 0", "input"),
     ({"input": [[1, 2], [3, "a"]], "model": "toy"}, "got a at place 1 at place 1", "input"),

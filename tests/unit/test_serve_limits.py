@@ -176,6 +176,8 @@ def test_a_body_that_does_not_come_has_a_limit_of_time():
         headers = {"content-type": "application/json"}
         answer = await opened.post("/v1/embeddings", content=slow(), headers=headers)
         assert answer.status_code == 504
+        assert said(answer).startswith("the body of the request did not come within the 0.2 s")
+        assert answer.headers["connection"] == "close"  # what still drips in is not waited for
 
     run(scenario, timeout=0.2)
 
@@ -304,6 +306,7 @@ def test_addresses_and_methods_that_are_not_there():
         assert said(answer) == "/v1/embeddings takes POST, got PUT"
         answer = opened.delete("/search")
         assert sorted(answer.headers["allow"].split(", ")) == ["GET", "HEAD", "POST"]
+        assert said(answer) == "/search takes GET, HEAD, POST, got DELETE"
 
 
 def test_health_says_when_the_models_are_there():
@@ -361,3 +364,17 @@ def test_other_clients_are_served_while_the_models_work():
         assert (await first).status_code == 200
 
     run(scenario)
+
+
+def test_one_text_has_a_limit(monkeypatch):
+    monkeypatch.setattr("vecpress.serve.answers._LONGEST", 20)
+    with client(index=index()) as opened:
+        assert embed(opened, "a" * 20).status_code == 200
+        assert opened.post("/search", json={"query": "a" * 20}).status_code == 200
+        asked = {"input": embed(opened, ["a", "a" * 21])}
+        asked["query"] = opened.post("/search", json={"query": "a" * 21})
+        for param, answer in asked.items():
+            assert answer.status_code == 400
+            error = answer.json()["error"]
+            assert (error["param"], error["code"]) == (param, "text_too_long")
+            assert said(answer) == "a text may have 20 characters here, got 21: cut it into parts"

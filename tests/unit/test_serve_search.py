@@ -115,6 +115,19 @@ def test_without_an_index_nothing_is_searched():
         assert "/search" not in opened.get("/openapi.json").json()["paths"]
 
 
+def test_an_index_without_documents_is_not_searched():
+    few = press().index(Corpus(ids=CORPUS.ids[:2], texts=CORPUS.texts[:2]))
+    with client(index=few.delete(CORPUS.ids[:2])) as opened:
+        for answer in (opened.get("/search?q=a"), opened.get("/search?q=a&k=1")):
+            assert answer.status_code == 404
+            assert answer.json()["error"]["code"] == "no_documents"
+            assert answer.json()["error"]["message"] == (
+                "nothing can be searched here: all documents of the index were deleted; add some, "
+                "and start the server again"
+            )
+        assert "/search" not in opened.get("/openapi.json").json()["paths"]
+
+
 def test_another_presss_index_is_not_served():
     with pytest.raises(MismatchError, match="serve the press that made it, or index again"):
         Answers(pipeline=press(dim=8), index=index(), settings=Settings())

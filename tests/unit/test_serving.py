@@ -269,6 +269,19 @@ def test_limits_are_read_as_written(root, monkeypatch):
     assert answers.index is None
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("much", "--max-body is written like 500MB, 2GB or 2GiB, got 'much'"),
+        ("0B", "--max-body must be at least 1B, got '0B'"),
+    ],
+)
+def test_a_length_that_is_none(root, given, message):
+    error = verb(root / "slow", "--max-body", given).exception
+    assert isinstance(error, ConfigError)
+    assert str(error) == message
+
+
 def test_a_folder_whose_name_is_no_name(root, tmp_path):
     shutil.copytree(root / "slow", tmp_path / "a press")
     error = verb(tmp_path / "a press").exception

@@ -1,7 +1,9 @@
 """The exported page in a real browser: how it behaves, and what it says."""
 
+import html
 import json
 import re
+import shutil
 import unicodedata
 from urllib.parse import urlsplit
 
@@ -190,7 +192,17 @@ def test_page_opened_as_a_file_says_that_it_needs_a_server(static, tmp_path):
     assert "python -m http.server" in browsing.drive("file", url=url, profile=tmp_path)["text"]
 
 
-def test_page_forbids_itself_whatever_it_does_not_need(static):
+def test_page_without_its_script_says_what_is_missing(static, tmp_path):
+    page = shutil.copytree(static.folder, tmp_path / "page")
+    for script in (page / "assets").glob("index-*.js"):
+        script.unlink()
+    with browsing.serve(page) as site:
+        said = browsing.drive("file", url=site.url, profile=tmp_path / "profile")["text"]
+    assert "index-" in said
+    assert ".js cannot be had, or not be run: was the whole folder" in said
+
+
+def test_page_forbids_itself_whatever_it_does_not_need_and_bears_its_title(static):
     page = (static.folder / "index.html").read_text(encoding="utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
@@ -198,6 +210,10 @@ def test_page_forbids_itself_whatever_it_does_not_need(static):
     assert rules["script-src"] == "'self' 'wasm-unsafe-eval'"
     assert rules["connect-src"] == rules["worker-src"] == "'self'"
     assert not re.search(r'(src|href)="(/|[a-z]+:)', page)  # it can lie in any folder
+    title = html.escape(TITLE)
+    assert f"<title>{title}</title>" in page
+    assert f'<h1 id="title">{title}</h1>' in page
     about = json.loads((static.folder / "manifest.webmanifest").read_text(encoding="utf-8"))
+    assert about["name"] == TITLE
     assert about["start_url"] == about["scope"] == "./"
     assert all((static.folder / icon["src"]).is_file() for icon in about["icons"])

@@ -91,7 +91,7 @@ function showHits({ query, k }: Wish, result: SearchResult | undefined): void {
   byId("more").hidden = found.length < k || k >= MOST || !result;
   byId("nothing").hidden = !result || found.length > 0;
   showAnswer(press, result, found.length);
-  document.title = [query, press?.manifest.title ?? "Search"].filter(Boolean).join(" · ");
+  document.title = [query, byId("title").textContent].filter(Boolean).join(" · ");
   const total = whole(press?.manifest.documents.count ?? 0);
   byId("count").textContent = result ? `${counted(found.length, "result")} of ${total}` : "";
 }

@@ -25,18 +25,18 @@ export async function download(
   facts: FileFacts | null,
   meter: Meter,
 ): Promise<Downloaded> {
-  const raw = await receive(url, meter);
+  const { bytes: raw, received } = await receive(url, meter);
   if (facts !== null) await check(url, raw, facts);
-  if (!isGzip(raw)) return { bytes: raw, received: raw.length };
+  if (!isGzip(raw)) return { bytes: raw, received };
   try {
     const bytes = await gunzip(raw);
-    return { bytes, received: raw.length };
+    return { bytes, received };
   } catch {
     throw new DamagedError(`${url} is damaged: it cannot be unpacked`);
   }
 }
 
-async function receive(url: URL, meter: Meter): Promise<Bytes> {
+async function receive(url: URL, meter: Meter): Promise<Downloaded> {
   const response = await request(url);
   const total = Number(response.headers.get("content-length") ?? 0);
   const pieces: Bytes[] = [];
@@ -44,7 +44,11 @@ async function receive(url: URL, meter: Meter): Promise<Bytes> {
   try {
     for (const reader = response.body!.getReader(); ;) {
       const { done, value } = await reader.read();
-      if (done) return joinPieces(pieces, loaded);
+      if (done) {
+        // what a server packed for the way counts as it came, which only its header still tells
+        const packed = total > 0 && response.headers.has("content-encoding");
+        return { bytes: joinPieces(pieces, loaded), received: packed ? total : loaded };
+      }
       pieces.push(value);
       loaded += value.length;
       meter(loaded, total);

@@ -32,6 +32,7 @@ export class OnnxEncoder implements Encoder {
   readonly #ort: typeof Ort;
   readonly #session: Ort.InferenceSession;
   readonly #manifest: Manifest;
+  #last: Promise<unknown> = Promise.resolve();
 
   private constructor(
     device: Runtime["provider"],
@@ -86,8 +87,20 @@ export class OnnxEncoder implements Encoder {
     return new OnnxEncoder(runtime.provider, ort, session, folder.manifest);
   }
 
-  /** Run the graph on one text. */
-  async embed(ids: number[][], role: Role): Promise<Float32Array> {
+  /** Run the graph on one text, when it is done with those before. */
+  embed(ids: number[][], role: Role): Promise<Float32Array> {
+    const done = this.#last.then(() => this.#run(ids, role));
+    this.#last = done.catch(() => {}); // whoever asked is told
+    return done;
+  }
+
+  /** Give the session back, when its last run is over: the runtime hangs if it is released before. */
+  async close(): Promise<void> {
+    await this.#last;
+    await this.#session.release();
+  }
+
+  async #run(ids: number[][], role: Role): Promise<Float32Array> {
     const feeds: Record<string, Ort.Tensor> = {};
     this.#manifest.inputs.forEach((input, i) => {
       const text = ids[i]!.length > 0 ? ids[i]! : [input.pad_id]; // no axis is empty
@@ -100,10 +113,6 @@ export class OnnxEncoder implements Encoder {
     const name = this.#session.outputNames[0]!;
     const { [name]: output } = await this.#session.run(feeds, [name]);
     return (output!.data as Float32Array).slice();
-  }
-
-  async close(): Promise<void> {
-    await this.#session.release();
   }
 
   #row(values: number[]): Ort.Tensor {

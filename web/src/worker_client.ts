@@ -1,4 +1,4 @@
-import { errorNamed, InputError, UnsupportedError } from "./errors.js";
+import { DownloadError, errorNamed, InputError, UnsupportedError } from "./errors.js";
 import type { Facts, PlainOptions, Reply, Request } from "./messages.js";
 import { folderUrl, runtimeUrl } from "./open.js";
 import type { EncodeOptions, OpenOptions, Press, SearchOptions, SearchResult } from "./press.js";
@@ -34,6 +34,10 @@ function makeWorker(): Worker {
   return new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
 }
 
+const NO_WORKER =
+  "the worker's script cannot be had, or not be run: was everything copied that lies beside the page's " +
+  "own script, and does the server send .js files as text/javascript?";
+
 type Asked = Request extends infer R ? (R extends { id: number } ? Omit<R, "id"> : never) : never;
 
 interface Call {
@@ -47,14 +51,19 @@ class Calls {
   readonly #open = new Map<number, Call>();
   #last = 0;
   #ended: string | null = null;
+  #lives = false;
 
   constructor(worker: Worker, onProgress: NonNullable<OpenOptions["onProgress"]>) {
     this.#worker = worker;
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      this.#lives = true;
       if ("progress" in data) onProgress(data.progress);
       else this.#settle(data);
     };
-    worker.onerror = (event) => this.end(event.message || "its worker could not be started");
+    worker.onerror = (event) => {
+      const why = event.message || "its worker failed";
+      this.end(why, this.#lives ? undefined : new DownloadError(NO_WORKER));
+    };
   }
 
   /** Send a request; if its signal is aborted, nobody waits for the answer any more. */
@@ -83,10 +92,10 @@ class Calls {
   }
 
   /** Stop the worker; whoever still waits is told why. */
-  end(why: string): void {
+  end(why: string, error: Error = new InputError(`no answer: ${why}`)): void {
     this.#ended ??= why;
     this.#worker.terminate();
-    for (const call of this.#open.values()) call.reject(new InputError(`no answer: ${why}`));
+    for (const call of this.#open.values()) call.reject(error);
     this.#open.clear();
   }
 

@@ -63,7 +63,9 @@ describe.skipIf(executablePath === null)("the built library, in Chromium", () =>
       expect(foreign.filter((name) => name !== "favicon.ico")).toEqual([]);
       const runtime = server.asked.some((name) => name.startsWith("runtime/"));
       const code = server.asked.some((name) => /^dist\/.*ort/.test(name));
-      expect([runtime, code]).toEqual(folder === "onnx" ? [true, true] : [false, false]);
+      expect([runtime, code]).toEqual([folder === "onnx", folder === "onnx" && how === "open"]);
+      const beside = server.asked.filter((name) => name.startsWith("dist/assets/"));
+      expect(beside.length).toBe(how === "open" ? 0 : 1); // bundlers copy a worker, not its imports
       await page.close();
       await server.close();
     },

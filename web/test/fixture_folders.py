@@ -20,8 +20,8 @@ from vecpress.arrays import Array, Rounded, normalize, round_rows
 from vecpress.encoders.combine import Concat
 from vecpress.encoders.lexical import LexicalEncoder
 from vecpress.encoders.static import StaticEncoder
-from vecpress.exports.branches import word_tokenizer
 from vecpress.exports.web_tensors import describe_codec, describe_head, describe_table
+from vecpress.exports.words import word_tokenizer
 from vecpress.head import Head
 from vecpress.index import Index
 from vecpress.quantizers.cells import ScalarCodec

@@ -4,7 +4,7 @@
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from vecpress.exports.branches import word_tokenizer
+from vecpress.exports.words import word_tokenizer
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _WORDS = "the a cat dog bird fish sat ran on under mat tree and very red blue strasse cafe oidipous"
@@ -29,14 +29,14 @@ TEXTS = [
     "x" * 120,
     "हिन्दी العربية ไทย",
     "“quotes” – … U.S.A. $1,234.56",
+    "ΟΔΟΣ, Ο.Σ. Ο\u0301Σ ΟΣ'Ο ΟΣ1 1Σ ʰΣ ⓐΣ ΣΣ ΘΑΛΑΣΣΑ",
 ]
 
 
 def tokenizers() -> dict[str, Tokenizer]:
     """Make WordPiece as BERT has it, BPE with bytes as Llama 2 has it, and our lexical model's."""
-    terms = sorted(
-        {*_WORDS.split(), "cats", "don", "t", "a_b", "½", "οδοσ", "100", "straße", "x_1"}
-    )
+    others = "cats don t a_b ½ 100 straße x_1 οδος οδοσ σας ος οσ ος1 σ ς θαλασσα ʰσ ⓐς σς"
+    terms = sorted({*_WORDS.split(), *others.split()})
     return {"wordpiece": wordpiece(), "bpe": _bpe(), "words": word_tokenizer(terms)}
 
 

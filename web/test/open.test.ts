@@ -1,7 +1,11 @@
-import { gunzipSync } from "node:zlib";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { gunzipSync, gzipSync } from "node:zlib";
 
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 
+import { download } from "../src/download";
 import { open } from "../src/index";
 import type { Manifest } from "../src/manifest";
 import type { Press, Progress, Role, SearchResult } from "../src/press";
@@ -120,6 +124,27 @@ test("a server may unpack the files itself", async () => {
   expect(downloads.at(-1)!.loaded).toBe(total);
   const packed = await (await opened("static")).search("blue fish");
   expect(shown(await press.search("blue fish"))).toEqual(shown(packed));
+});
+
+test("closing lets a graph finish what it was asked before", async () => {
+  const press = await open((await served("onnx")).url);
+  const searching = press.search("blue fish");
+  press.close();
+  expect((await searching).hits.length).toBeGreaterThan(0);
+  await expect(press.search("blue fish")).rejects.toThrow("this press was closed");
+});
+
+test("what a server packs on the way counts as it came", async () => {
+  const content = readFileSync(new URL("fixtures/static/manifest.json", import.meta.url));
+  const sent = gzipSync(content);
+  const headers = { "content-encoding": "gzip", "content-length": String(sent.length) };
+  const packing = createServer((_, response) => response.writeHead(200, headers).end(sent));
+  await new Promise<void>((resolve) => packing.listen(0, "127.0.0.1", resolve));
+  const { port } = packing.address() as AddressInfo;
+  const got = await download(new URL(`http://127.0.0.1:${port}/x`), null, () => {});
+  packing.close();
+  expect(Buffer.from(got.bytes).equals(content)).toBe(true);
+  expect(got.received).toBe(sent.length);
 });
 
 describe("a call that makes no sense", () => {

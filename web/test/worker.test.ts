@@ -145,10 +145,24 @@ test("closing ends the worker and whoever waits", async () => {
   expect(FakeWorker.made.at(-1)!.terminated).toBe(true);
 });
 
-test("a worker that cannot start is no endless wait", async () => {
+test("a worker that fails is no endless wait", async () => {
   const searching = press.search("cat");
   FakeWorker.made.at(-1)!.onerror!({ message: "" });
-  await expect(searching).rejects.toThrow("no answer: its worker could not be started");
+  await expect(searching).rejects.toThrow("no answer: its worker failed");
+});
+
+test("a worker whose script is not there is a download that failed", async () => {
+  class Missing {
+    onerror: ((event: { message: string }) => void) | null = null;
+    postMessage() {
+      queueMicrotask(() => this.onerror!({ message: "" }));
+    }
+    terminate() {}
+  }
+  vi.stubGlobal("Worker", Missing);
+  const opening = openInWorker(server.url);
+  await expect(opening).rejects.toThrow("the worker's script cannot be had, or not be run");
+  await expect(opening).rejects.toMatchObject({ name: "DownloadError" });
 });
 
 test("without workers the way out is named", async () => {

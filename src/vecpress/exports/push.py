@@ -91,7 +91,8 @@ def _ours(folder: Path) -> tuple[str, set[str]]:
 def _exported(folder: Path) -> tuple[str, set[str]]:
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        kind, files = manifest["kind"], dict(manifest["files"])
+        kind = manifest["kind"]
+        files = dict(manifest["files"]) if kind in _KINDS else {}  # a page's names none
         changed = [p for p, told in files.items() if file_digest(folder / p) != told["sha256"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
@@ -145,6 +146,19 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(item)
 
 
+def check_repo_id(repo_id: str) -> None:
+    """Make sure that a repository can be called so.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not _REPO_ID.fullmatch(repo_id):
+        raise ConfigError(
+            f"a repository is named by its owner and its own name, such as me/small-search, got "
+            f"{repo_id!r}"
+        )
+
+
 def push(
     parcel: Parcel,
     repo_id: str,
@@ -172,11 +186,7 @@ def push(
         ConfigError: the id is not one, or a private push would be public.
         MissingExtraError: huggingface_hub is not installed.
     """
-    if not _REPO_ID.fullmatch(repo_id):
-        raise ConfigError(
-            f"a repository is named by its owner and its own name, such as me/small-search, got "
-            f"{repo_id!r}"
-        )
+    check_repo_id(repo_id)
     hub = registry.require("huggingface_hub", extra="hub")
     api = hub.HfApi(token=token)
     with _explained(api.endpoint, repo_id):

@@ -24,6 +24,10 @@ from vecpress.stages import Encoder, Role
 from vecpress.upkeep import check_press
 
 
+_LONGEST = 1_000_000
+"""Characters in one text: splitting more holds up everybody, and no model reads them all."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answers:
     """A press, and perhaps an index that it made.
@@ -141,7 +145,7 @@ class Answers:
         """Give the texts of a request, decoded if they are token ids.
 
         Raises:
-            Refusal: they are too many, or ids that stand for no text.
+            Refusal: they are too many, one is too long, or ids stand for no text.
         """
         given: Any = [asked.input] if isinstance(asked.input, str) else asked.input
         if isinstance(given[0], int):
@@ -150,12 +154,14 @@ class Answers:
         if len(given) > most:
             message = f"input may hold {most} texts here, got {len(given)}: send fewer at a time"
             raise Refusal(400, message, param="input", code="too_many_inputs")
-        if isinstance(given[0], str):
-            return given
-        try:
-            return self.tokens.texts(given)
-        except ConfigError as error:
-            raise Refusal(400, str(error), param="input", code="invalid_tokens") from error
+        if not isinstance(given[0], str):
+            try:
+                given = self.tokens.texts(given)
+            except ConfigError as error:
+                raise Refusal(400, str(error), param="input", code="invalid_tokens") from error
+        for text in given:
+            _check_length(text, param="input")
+        return given
 
     def embeddings(self, asked: EmbeddingsRequest, encoded: Encoded) -> bytes:
         """Write the answer."""
@@ -182,11 +188,18 @@ class Answers:
         """Give the index, if it can be searched so.
 
         Raises:
-            Refusal: there is none, or `k` is too large.
+            Refusal: there is none, or none with documents, the query is too long, or `k` too large.
         """
         if self.index is None:
             message = "nothing can be searched here: start the server with --index"
             raise Refusal(404, message, code="no_index")
+        if not len(self.index):
+            message = (
+                "nothing can be searched here: all documents of the index were deleted; add some, "
+                "and start the server again"
+            )
+            raise Refusal(404, message, code="no_documents")
+        _check_length(asked.query, param="query")
         most = min(self.settings.max_k, len(self.index))
         if asked.k is not None and asked.k > most:
             message = f"k must be between 1 and {most} here, got {asked.k}"
@@ -241,3 +254,9 @@ def _usage(encoded: Encoded) -> dict[str, int]:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+def _check_length(text: str, *, param: str) -> None:
+    if len(text) > _LONGEST:
+        message = f"a text may have {_LONGEST} characters here, got {len(text)}: cut it into parts"
+        raise Refusal(400, message, param=param, code="text_too_long")

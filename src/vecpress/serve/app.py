@@ -20,7 +20,7 @@ from vecpress.serve.metrics import CONTENT_TYPE
 from vecpress.serve.middleware import Bounded, Keyed, Recorded
 from vecpress.serve.openapi import describe
 from vecpress.serve.reading import read_body, read_query
-from vecpress.serve.refusals import Refusal, too_slow
+from vecpress.serve.refusals import Refusal, slow_body
 from vecpress.serve.schemas import EmbeddingsRequest, SearchRequest
 from vecpress.serve.service import Service
 from vecpress.serve.settings import Settings
@@ -101,7 +101,7 @@ class _Routes:
             async with asyncio.timeout(limit):
                 return await read_body(request, model)
         except TimeoutError as error:
-            raise too_slow(limit) from error
+            raise slow_body(limit) from error
 
     async def _json(self, request: Request, work: Any) -> Response:
         body = await self._service.limited(request, work)
@@ -178,7 +178,7 @@ async def _not_usable(_: Request, error: Exception) -> Response:
 
 async def _unrouted(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    allowed = (error.headers or {}).get("Allow", "")
+    allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
     path = request.scope["path"][:100]
     message = f"{path} takes {allowed}, got {request.method[:20]}"
     if error.status_code == 404:

@@ -78,7 +78,7 @@ def _narrow_input(field: Plain, answers: Answers) -> None:
 
 def _narrow_search(schema: Plain, answers: Answers) -> None:
     fields, index = schema["properties"], answers.index
-    if index is None:
+    if not index:  # none, or one whose documents were all deleted
         return
     fields["k"]["anyOf"][0]["maximum"] = min(answers.settings.max_k, len(index))
     if index.fine is None:
@@ -109,7 +109,7 @@ def _paths(answers: Answers, schemas: Plain) -> Plain:
         "/metrics": {"get": figures},
         "/openapi.json": {"get": described},
     }
-    if answers.index is not None:
+    if answers.index:
         paths["/search"] = _search(schemas["SearchRequest"], keyed=keyed)
     return paths
 

@@ -10,7 +10,7 @@ from vecpress.serve.refusals import Refusal, gone, not_json
 from vecpress.serve.schemas import SearchParameters
 
 _Model = TypeVar("_Model", bound=BaseModel)
-_INPUT = "a text, a list of texts, a list of token ids, or a list of such lists; none of them empty"
+_INPUT = "a text, a list of texts, a list of token ids, or a list of such lists; no list empty"
 _SHOWN = 60
 
 

@@ -97,6 +97,17 @@ def too_slow(limit: float) -> Refusal:
     )
 
 
+def slow_body(limit: float) -> Refusal:
+    """Say that the request itself takes too long to come."""
+    return Refusal(
+        504,
+        f"the body of the request did not come within the {limit:g} s that a request may take "
+        "here: send it faster, or in smaller parts",
+        code="timeout",
+        headers={"Connection": "close"},  # the rest of the body is not read
+    )
+
+
 def stopping() -> Refusal:
     """Say that this request is not finished any more."""
     return Refusal(
