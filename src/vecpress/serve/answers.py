@@ -23,7 +23,6 @@ from vecpress.serve.tokens import Tokens
 from vecpress.stages import Encoder, Role
 from vecpress.upkeep import check_press
 
-
 _LONGEST = 1_000_000
 """Characters in one text: splitting more holds up everybody, and no model reads them all."""
 
