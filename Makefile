@@ -86,7 +86,7 @@ clean:
 
 web/node_modules/.stamp: web/package.json web/package-lock.json
 	@echo "Installing what the search page is built with into web/node_modules ..."
-	cd web && npm ci --silent --no-audit --no-fund
+	cd web && { npm ci --silent --no-audit --no-fund || npx --yes npm@11 ci --silent --no-audit --no-fund; }
 	@touch $@
 
 $(PAGE): web/node_modules/.stamp $(PAGE_SOURCES)
