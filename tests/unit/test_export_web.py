@@ -23,7 +23,7 @@ from vecpress.encoders.distilled import DistilledEncoder
 from vecpress.encoders.lexical import Lexical
 from vecpress.errors import ArtifactError, ConfigError, DataError, MismatchError
 from vecpress.exports import web, web_data
-from vecpress.exports.web import export_web, export_web_data, web_size
+from vecpress.exports.web import export_web, export_web_data
 from vecpress.head import Head
 from vecpress.index import Index
 from vecpress.pipeline import Pipeline
@@ -549,21 +549,3 @@ def test_a_page_is_written_whole_or_not_at_all(press, page, tmp_path, monkeypatc
         export_web(press, index, out, overwrite=True)
     assert content(out) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "package"]
-
-
-def test_a_page_is_weighed_part_by_part(press, page, tmp_path):
-    index = press.index(corpus())
-    export_web(press, index, tmp_path / "out")
-    made = content(tmp_path / "out")
-    size = web_size(tmp_path / "out")
-    assert sum(size.values()) == sum(map(len, made.values()))
-    assert size["codes.bin.gz"] == len(made["data/codes.bin.gz"])
-    own = ("index.html", "manifest.webmanifest", "assets/main.js", "vecpress.json")
-    assert size["page"] == sum(len(made[name]) for name in own)
-    export_web_data(press, index, tmp_path / "data")
-    assert web_size(tmp_path / "data") == size | {"page": 0}
-    (tmp_path / "package" / "manifest.json").write_text('{"kind": "codes"}')
-    with pytest.raises(ArtifactError) as caught:
-        web_size(tmp_path / "package")
-    expected = f"{tmp_path / 'package'} is not an exported page: it has no data/manifest.json"
-    assert str(caught.value) == expected

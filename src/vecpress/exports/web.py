@@ -12,7 +12,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from vecpress.errors import ArtifactError, ConfigError
+from vecpress.errors import ConfigError
 from vecpress.exports.web_data import FORMAT_VERSION, GRAPH, MANIFEST, Files, web_files
 from vecpress.exports.web_engines import Precision
 from vecpress.folders import new_folder
@@ -90,29 +90,6 @@ def export_web_data(
     with new_folder(out, overwrite=overwrite) as draft:
         made = web_files(pipeline, index, precision=precision, title=title, questions=questions)
         _write(made, draft)
-
-
-def web_size(folder: str | Path) -> dict[str, int]:
-    """Count the bytes of an exported page, part by part, as they lie on disk.
-
-    Returns:
-        By name: the page itself (0 where there is data alone), and each file of the data.
-
-    Raises:
-        ArtifactError: the folder is no exported page.
-    """
-    folder = Path(folder)
-    data = next((home for home in (folder / _DATA, folder) if _is_data(home)), None)
-    if data is None:
-        raise ArtifactError(f"{folder} is not an exported page: it has no {_DATA}/{MANIFEST}")
-    found = {path.name: path.stat().st_size for path in sorted(data.iterdir())}
-    whole = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return {"page": whole - sum(found.values())} | found
-
-
-def _is_data(folder: Path) -> bool:
-    path = folder / MANIFEST
-    return path.is_file() and '"kind": "web"' in path.read_text(encoding="utf-8")
 
 
 def has_page() -> bool:
